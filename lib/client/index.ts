@@ -1,0 +1,18 @@
+/**
+ * The client library: verify a repository and stream its images. It loads nothing of signing, publishing or any store.
+ *
+ * @module gantry-tuf/client
+ */
+export { GantryError, isGantryError, type ErrorCode, type ErrorDetails } from '../errors.ts';
+export type { Traffic } from '../http/request.ts';
+export type { Images, Manifest, Update } from '../release/manifest.ts';
+export type { HostDescription } from '../release/select.ts';
+export {
+  openRepository,
+  type AbortOptions,
+  type OpenOptions,
+  type RepositoryClient,
+  type RoleSummary,
+} from './repository-client.ts';
+export type { VerifiedTarget } from './target.ts';
+export type { StreamOptions } from './verified-stream.ts';

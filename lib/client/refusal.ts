@@ -1,0 +1,109 @@
+/**
+ * Why tuf-js refused, in our codes and words. It decides; this only looks at the file that it refused.
+ */
+import { GantryError, isGantryError, quote } from '../errors.ts';
+import { dateOf } from '../tuf/date.ts';
+import { parseEnvelope, readSignedRole } from '../tuf/role.ts';
+import { verifyThreshold } from '../tuf/signature.ts';
+import type { Envelope, Root, TopRoleName } from '../tuf/types.ts';
+import type { RoleFiles } from './state.ts';
+
+/** The last file that was asked for, and what came of it. */
+export interface Received {
+  file?: string;
+  bytes?: Uint8Array;
+  error?: unknown;
+}
+
+export interface RefusalContext {
+  /** Trusted before the refresh. */
+  readonly before: RoleFiles;
+  /** Trusted when it was refused. */
+  readonly accepted: RoleFiles;
+  readonly now: Date;
+}
+
+/** The error that a caller gets; `error` is what tuf-js threw, and stays its cause. */
+export function explainRefusal(error: unknown, received: Received, context: RefusalContext): unknown {
+  if (received.error !== undefined) return withRole(received);
+  if (error instanceof GantryError) return error;
+  const role = roleOf(received.file);
+  return (
+    (received.bytes === undefined ? undefined : explainFile(role, received.bytes, error, context)) ??
+    explainExpiry(context, error) ??
+    untrusted(role, error instanceof Error ? error.message : String(error), error)
+  );
+}
+
+function withRole({ file, error }: Received): unknown {
+  if (!isGantryError(error, 'http/missing')) return error;
+  return new GantryError(error.code, `Cannot refresh: ${quote(file ?? '')} is missing from the server, and it is needed (${error.details.status})`, error.details, {
+    cause: error,
+  });
+}
+
+function roleOf(file: string | undefined): TopRoleName {
+  const [name] = (file ?? 'timestamp.json').split('.').slice(-2);
+  return name === 'root' || name === 'snapshot' || name === 'targets' ? name : 'timestamp';
+}
+
+function explainFile(role: TopRoleName, bytes: Uint8Array, cause: unknown, context: RefusalContext): GantryError | undefined {
+  let envelope: Envelope;
+  try {
+    envelope = parseEnvelope(bytes, role);
+    verifyUnder(envelope, role, context.accepted.root);
+  } catch (reason) {
+    if (!isGantryError(reason)) throw reason;
+    return untrusted(role, reason.message, cause, reason);
+  }
+  return explainRollback(role, envelope, cause, context) ?? explainDate(role, envelope, cause, context.now);
+}
+
+function verifyUnder(envelope: Envelope, role: TopRoleName, rootBytes: Uint8Array | undefined): void {
+  if (rootBytes === undefined) return;
+  const root: Root = readSignedRole(rootBytes, 'root').role;
+  verifyThreshold(envelope, root.keys, root.roles[role], role);
+}
+
+function explainRollback(role: TopRoleName, { signed }: Envelope, cause: unknown, context: RefusalContext): GantryError | undefined {
+  const trustedBytes = context.before[role];
+  if (trustedBytes === undefined) return undefined;
+  const trusted = readSignedRole(trustedBytes, role).role;
+  const rollback = (what: string, offered: number, known: number): GantryError =>
+    new GantryError('client/rollback', `Cannot accept ${what} version ${offered}: version ${known} is already trusted`, { role }, { cause });
+  if (signed.version < trusted.version) return rollback(role, signed.version, trusted.version);
+  if (signed._type === 'timestamp' && trusted._type === 'timestamp') {
+    const [offered, known] = [signed.meta['snapshot.json'].version, trusted.meta['snapshot.json'].version];
+    if (offered < known) return rollback(`a timestamp that names snapshot`, offered, known);
+  }
+  if (signed._type === 'snapshot' && trusted._type === 'snapshot') {
+    const [offered, known] = [signed.meta['targets.json']?.version, trusted.meta['targets.json']?.version];
+    if (offered !== undefined && known !== undefined && offered < known) return rollback('a snapshot that names targets', offered, known);
+  }
+  return undefined;
+}
+
+/** A root that expired is only noticed at its end, when no file is at fault. */
+function explainExpiry(context: RefusalContext, cause: unknown): GantryError | undefined {
+  for (const role of ['root', 'timestamp', 'snapshot', 'targets'] as const) {
+    const bytes = context.accepted[role];
+    const expired = bytes === undefined ? undefined : explainDate(role, parseEnvelope(bytes, role), cause, context.now);
+    if (expired !== undefined) return expired;
+  }
+  return undefined;
+}
+
+function explainDate(role: TopRoleName, { signed }: Envelope, cause: unknown, now: Date): GantryError | undefined {
+  if (dateOf(signed.expires).getTime() > now.getTime()) return undefined;
+  return new GantryError(
+    'client/expired',
+    `Cannot accept ${role} version ${signed.version}: it expired at ${signed.expires}; this machine's clock says ${now.toISOString().slice(0, 19)}Z`,
+    { role },
+    { cause },
+  );
+}
+
+function untrusted(role: TopRoleName, problem: string, cause: unknown, reason?: GantryError): GantryError {
+  const message = reason !== undefined && problem.startsWith('Cannot') ? problem : `Cannot trust the ${role} metadata: ${problem}`;
+  return new GantryError('client/untrusted', message, { role }, { cause: reason === undefined ? cause : new AggregateError([reason, cause]) });
+}

@@ -1,0 +1,230 @@
+/** The host's side of a repository: what is trusted, what is on offer, and verified bytes. */
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { Readable } from 'node:stream';
+import { GantryError, quote } from '../errors.ts';
+import { fromSystemError } from '../files/read.ts';
+import { createHttpClient, type HttpClient, type HttpOptions, type Traffic } from '../http/request.ts';
+import { parseManifest, type Manifest, type Update } from '../release/manifest.ts';
+import { availableUpdates, type HostDescription } from '../release/select.ts';
+import { TargetPath } from '../tuf/target-path.ts';
+import type { TargetFile, TopRoleName } from '../tuf/types.ts';
+import { openClientState, parseTrustAnchor, type ClientState } from './state.ts';
+import type { VerifiedTarget } from './target.ts';
+import { refreshTrust, type TrustedRoles } from './trust.ts';
+import { fetchVerified, verifiedImageStream, verifiedStream, writeReceived, type StreamOptions, type TargetSource } from './verified-stream.ts';
+
+const MANIFEST = 'manifest.json';
+/** Where the published layout has them, seen from VARIANT/ARCH/. */
+const TARGETS_FROM_METADATA = '../../targets/';
+
+export interface OpenOptions extends HttpOptions {
+  /** Any `N.root.json` that is trusted, as bytes or as the path of a file: all that a host must bring. */
+  readonly root: Uint8Array | string | URL;
+  /** The folder of `timestamp.json`. */
+  readonly metadataUrl: URL | string;
+  /** `../../targets/` from the metadata by default. */
+  readonly targetsUrl?: URL | string;
+  /** A directory of this repository's own; what was trusted before is remembered there. */
+  readonly stateDirectory: string;
+}
+
+export interface AbortOptions {
+  readonly signal?: AbortSignal;
+}
+
+export interface RoleSummary {
+  readonly version: number;
+  /** As it was signed. */
+  readonly expires: string;
+}
+
+/** A repository as one host sees it. Not for use by two calls of `refresh` at once; two clients on one state directory wait for each other. */
+export interface RepositoryClient {
+  readonly traffic: Traffic;
+  /** What was discarded or taken with a warning, in sentences. */
+  readonly notices: readonly string[];
+  /**
+   * The trust decision. Everything else needs it once.
+   *
+   * @throws GantryError `client/untrusted`, `client/expired`, `client/rollback`, `http/…`, `files/…`, `aborted`
+   */
+  refresh(options?: AbortOptions): Promise<void>;
+  /** Versions and dates of what is trusted. */
+  roles(): Readonly<Record<TopRoleName, RoleSummary>>;
+  targets(): readonly VerifiedTarget[];
+  /** @throws GantryError `client/target-unknown` */
+  target(path: string): VerifiedTarget;
+  /** @throws GantryError `client/no-manifest`, `release/bad-manifest`, `client/target-altered`, `http/…` */
+  manifest(options?: AbortOptions): Promise<Manifest>;
+  /** Newest first. */
+  availableUpdates(host: HostDescription, options?: AbortOptions): Promise<Update[]>;
+  /** The published bytes; every chunk was authenticated before it came out. */
+  verifiedStream(target: VerifiedTarget, options?: StreamOptions): AsyncGenerator<Uint8Array, void, undefined>;
+  /** The decompressed image; a stream that ends without an error was right to its last byte. */
+  verifiedImageStream(target: VerifiedTarget, options?: StreamOptions): AsyncGenerator<Uint8Array, void, undefined>;
+  /** `verifiedImageStream` for Node's pipelines. */
+  imageReadable(target: VerifiedTarget, options?: StreamOptions): Readable;
+  /** Writes the published bytes; the file appears only when all of it was right. */
+  download(target: VerifiedTarget, file: string, options?: StreamOptions): Promise<void>;
+  close(): void;
+}
+
+/**
+ * Opens a repository; nothing is fetched yet.
+ *
+ * ```ts
+ * const client = await openRepository({ root: '1.root.json', metadataUrl, stateDirectory });
+ * await client.refresh();
+ * const [update] = await client.availableUpdates({ variant: 'metal', arch: 'x86_64', version: '1.1.0' });
+ * ```
+ *
+ * @throws GantryError `client/bad-root`, `http/bad-url`, `files/…`
+ */
+export async function openRepository(options: OpenOptions): Promise<RepositoryClient> {
+  const anchor = parseTrustAnchor(await readRoot(options.root));
+  const metadataUrl = folderUrl(options.metadataUrl);
+  const targetsUrl = options.targetsUrl === undefined ? new URL(TARGETS_FROM_METADATA, metadataUrl) : folderUrl(options.targetsUrl);
+  const notices: string[] = [];
+  const state = await openClientState(options.stateDirectory, anchor, (notice) => notices.push(notice));
+  return new Client({ state, http: createHttpClient(options), metadataUrl, targetsUrl, notices });
+}
+
+async function readRoot(root: Uint8Array | string | URL): Promise<Uint8Array> {
+  if (root instanceof Uint8Array) return root;
+  const path = root instanceof URL ? fileURLToPath(root) : root;
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw fromSystemError(error, path, 'read');
+  }
+}
+
+function folderUrl(text: URL | string): URL {
+  const url = URL.canParse(String(text)) ? new URL(text) : undefined;
+  if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    throw new GantryError('http/bad-url', `Cannot use ${quote(String(text))} as a repository: expected a URL that starts with http:// or https://`, {
+      url: String(text).slice(0, 300),
+    });
+  }
+  url.search = '';
+  url.hash = '';
+  if (!url.pathname.endsWith('/')) url.pathname += '/';
+  return url;
+}
+
+interface Parts {
+  readonly state: ClientState;
+  readonly http: HttpClient;
+  readonly metadataUrl: URL;
+  readonly targetsUrl: URL;
+  readonly notices: string[];
+}
+
+class Client implements RepositoryClient, TargetSource {
+  readonly #parts: Parts;
+  #trusted: TrustedRoles | undefined;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  get traffic(): Traffic {
+    return this.#parts.http.traffic;
+  }
+
+  get notices(): readonly string[] {
+    return this.#parts.notices;
+  }
+
+  get http(): HttpClient {
+    return this.#parts.http;
+  }
+
+  get stateDirectory(): string {
+    return this.#parts.state.directory;
+  }
+
+  async refresh({ signal }: AbortOptions = {}): Promise<void> {
+    const { state, http, metadataUrl, notices } = this.#parts;
+    this.#trusted = await refreshTrust(state, {
+      http,
+      metadataUrl,
+      onNotice: (notice) => notices.push(notice),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  }
+
+  roles(): Readonly<Record<TopRoleName, RoleSummary>> {
+    const { root, timestamp, snapshot, targets } = this.#needTrusted();
+    const summary = ({ role }: TrustedRoles[TopRoleName]): RoleSummary => ({ version: role.version, expires: role.expires });
+    return { root: summary(root), timestamp: summary(timestamp), snapshot: summary(snapshot), targets: summary(targets) };
+  }
+
+  targets(): readonly VerifiedTarget[] {
+    return Object.entries(this.#needTrusted().targets.role.targets).map(([path, file]) => verified(path, file));
+  }
+
+  target(path: string): VerifiedTarget {
+    const { targets } = this.#needTrusted().targets.role;
+    const file = Object.hasOwn(targets, path) ? targets[path] : undefined;
+    if (file !== undefined) return verified(path, file);
+    throw new GantryError(
+      'client/target-unknown',
+      `Cannot find the target ${quote(path)}: the signed metadata does not name it; expected one of its ${Object.keys(targets).length} targets`,
+      { path },
+    );
+  }
+
+  async manifest({ signal }: AbortOptions = {}): Promise<Manifest> {
+    const { targets } = this.#needTrusted().targets.role;
+    if (!Object.hasOwn(targets, MANIFEST)) {
+      const url = this.#parts.metadataUrl.href;
+      throw new GantryError('client/no-manifest', `Cannot look for updates at ${url}: the repository has no ${MANIFEST}`, { url });
+    }
+    return parseManifest(await fetchVerified(this, this.target(MANIFEST), signal === undefined ? {} : { signal }));
+  }
+
+  async availableUpdates(host: HostDescription, options: AbortOptions = {}): Promise<Update[]> {
+    return availableUpdates(await this.manifest(options), host);
+  }
+
+  verifiedStream(target: VerifiedTarget, options: StreamOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
+    return verifiedStream(this, target, options);
+  }
+
+  verifiedImageStream(target: VerifiedTarget, options: StreamOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
+    return verifiedImageStream(this, target, options);
+  }
+
+  imageReadable(target: VerifiedTarget, options: StreamOptions = {}): Readable {
+    return Readable.from(this.verifiedImageStream(target, options), { objectMode: false });
+  }
+
+  async download(target: VerifiedTarget, file: string, options: StreamOptions = {}): Promise<void> {
+    await writeReceived(this, target, file, options);
+  }
+
+  urlOf(target: VerifiedTarget): URL {
+    const published = TargetPath.parse(target.path.publishedName(target.sha256));
+    return new URL(published.urlPath(), this.#parts.targetsUrl);
+  }
+
+  close(): void {
+    this.#parts.http.close();
+  }
+
+  #needTrusted(): TrustedRoles {
+    if (this.#trusted === undefined) throw new TypeError('refresh the repository before you ask it for anything');
+    return this.#trusted;
+  }
+}
+
+function verified(path: string, file: TargetFile): VerifiedTarget {
+  return {
+    path: TargetPath.parse(path),
+    lengthBytes: file.length,
+    sha256: file.hashes.sha256,
+    ...(file.custom === undefined ? {} : { custom: file.custom }),
+  };
+}

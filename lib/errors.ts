@@ -1,0 +1,182 @@
+/**
+ * The one error class of the library.
+ *
+ * Rules:
+ * - a code is public API: it is never renamed and never reused with another meaning;
+ * - a message says "Cannot WHAT: what is; expected what should be", with both values;
+ * - text that came from outside goes through `quote`, secrets never appear;
+ * - wrong arguments of a caller are `TypeError` or `RangeError`, not this class.
+ */
+
+/** What each code carries, for programs that want more than the message. */
+export interface ErrorDetails {
+  // files: the local machine
+  'files/exists': { readonly path: string };
+  'files/missing': { readonly path: string };
+  'files/not-writable': { readonly path: string };
+  'files/not-readable': { readonly path: string };
+  'files/disk-full': { readonly path: string };
+  'files/exposed': { readonly path: string; readonly mode: string };
+  'files/locked': { readonly path: string };
+  'files/changed': { readonly path: string };
+
+  // http: the network, before anything is trusted
+  'http/unreachable': { readonly url: string };
+  'http/status': { readonly url: string; readonly status: number };
+  'http/missing': { readonly url: string; readonly status: number };
+  'http/too-long': { readonly url: string; readonly maxBytes: number };
+  'http/too-short': { readonly url: string; readonly expectedBytes: number; readonly receivedBytes: number };
+  'http/stalled': { readonly url: string; readonly idleMs: number };
+  'http/interrupted': { readonly url: string; readonly receivedBytes: number };
+  'http/redirected': { readonly url: string; readonly location: string };
+  'http/bad-url': { readonly url: string };
+  'http/encoded': { readonly url: string; readonly encoding: string };
+
+  // tuf: metadata
+  'tuf/not-json': { readonly what: string };
+  'tuf/malformed': { readonly what: string; readonly at: string };
+  'tuf/key-unsupported': { readonly keytype: string; readonly scheme: string };
+  'tuf/key-id-mismatch': { readonly stated: string; readonly computed: string };
+  'tuf/threshold': {
+    readonly role: string;
+    readonly version: number;
+    readonly valid: readonly string[];
+    readonly threshold: number;
+  };
+  'tuf/not-portable': { readonly findings: readonly LintFinding[] };
+  'tuf/bad-target-path': { readonly path: string };
+
+  // keys
+  'keys/missing': { readonly name: string; readonly path: string };
+  'keys/exists': { readonly name: string; readonly path: string };
+  'keys/bad-name': { readonly name: string };
+  'keys/unreadable': { readonly path: string };
+  'keys/unsupported': { readonly path: string; readonly found: string };
+  'keys/passphrase-needed': { readonly path: string };
+  'keys/passphrase-wrong': { readonly path: string };
+  'keys/mismatch': { readonly name: string; readonly expected: string; readonly found: string };
+  'keys/bad-signature': { readonly keyId: string };
+
+  // release
+  'release/bad-version': { readonly version: string };
+  'release/duplicate': { readonly version: string; readonly variant: string; readonly arch: string };
+  'release/not-newer': { readonly version: string; readonly newest: string };
+  'release/bad-manifest': { readonly at: string };
+  'release/bad-name': { readonly what: string; readonly name: string };
+  'release/bad-custom': { readonly at: string };
+  'release/bad-duration': { readonly text: string };
+
+  // image
+  'image/empty': { readonly what: string };
+  'image/bad-frame': { readonly frame: number };
+  'image/bad-frame-table': { readonly at: string };
+  'image/bad-lz4': { readonly offset: number };
+  'image/bad-zstd': { readonly offset: number };
+  'image/too-long': { readonly maxBytes: number };
+  'image/not-blocks': { readonly blockBytes: number };
+
+  // repository
+  'repository/root-chain': { readonly version: number };
+  'repository/expired': { readonly role: string; readonly expires: string };
+  'repository/incomplete': { readonly missing: readonly MissingSignatures[] };
+  'repository/rollback': { readonly role: string; readonly trusted: number; readonly offered: number };
+  'repository/mismatch': { readonly role: string };
+  'repository/root-transition': { readonly version: number; readonly role: string };
+  'repository/bad-threshold': { readonly role: string; readonly threshold: number; readonly keys: number };
+  'repository/bad-policy': { readonly member: string };
+  'repository/bad-draft': { readonly at: string };
+  'repository/bad-change': { readonly path: string };
+  'repository/moved-on': { readonly base: string; readonly live: string };
+
+  // store
+  'store/missing': { readonly path: string };
+  'store/conflict': { readonly path: string; readonly expected: string; readonly found: string };
+  'store/denied': { readonly path: string };
+  'store/failed': { readonly path: string; readonly call: string };
+  'store/source-changed': { readonly path: string };
+  'store/bad-path': { readonly path: string };
+  'store/too-long': { readonly path: string; readonly maxBytes: number };
+
+  // workspace
+  'workspace/not-one': { readonly path: string };
+  'workspace/exists': { readonly path: string };
+  'workspace/bad-config': { readonly path: string; readonly at: string };
+  'workspace/no-repository': { readonly variant: string; readonly arch: string };
+  'workspace/no-root': { readonly path: string };
+  'workspace/draft-waits': { readonly path: string };
+  'workspace/object-missing': { readonly path: string; readonly sha256: string };
+
+  // publish
+  'publish/conflict': { readonly path: string; readonly expected: string; readonly found: string };
+  'publish/rolled-back': { readonly role: string; readonly published: number; readonly live: number };
+  'publish/nothing': { readonly repository: string };
+  'publish/no-manifest': { readonly path: string };
+  'publish/target-differs': { readonly path: string };
+
+  // client: what a host refuses
+  'client/untrusted': { readonly role: string };
+  'client/expired': { readonly role: string };
+  'client/rollback': { readonly role: string };
+  'client/target-unknown': { readonly path: string };
+  'client/target-altered': { readonly path: string; readonly expected: string; readonly found: string };
+  'client/no-manifest': { readonly url: string };
+  'client/bad-root': { readonly path: string };
+
+  // server
+  'server/port-in-use': { readonly host: string; readonly port: number };
+  'server/not-a-store': { readonly path: string };
+
+  // anywhere: the caller's AbortSignal fired
+  'aborted': Record<string, never>;
+}
+
+export type ErrorCode = keyof ErrorDetails;
+
+/** One breach of a rule of the portability lint. */
+export interface LintFinding {
+  /** The number of the rule, 1 to 19. */
+  readonly rule: number;
+  readonly severity: 'error' | 'warning';
+  /** Where: a role and a path of members, for example `targets.targets["a b"].length`. */
+  readonly at: string;
+  /** What is, what should be, and which client would stumble. */
+  readonly message: string;
+}
+
+/** What one role still lacks before its threshold is met. */
+export interface MissingSignatures {
+  readonly role: string;
+  readonly version: number;
+  readonly have: number;
+  readonly need: number;
+  /** Key ids that may still sign. */
+  readonly candidates: readonly string[];
+}
+
+/** An error with a stable code and details that are typed by it. */
+export class GantryError<C extends ErrorCode = ErrorCode> extends Error {
+  readonly code: C;
+  readonly details: ErrorDetails[C];
+
+  constructor(code: C, message: string, details: ErrorDetails[C], options?: { readonly cause?: unknown }) {
+    super(message, options);
+    this.name = 'GantryError';
+    this.code = code;
+    this.details = details;
+  }
+}
+
+/** True for a `GantryError`, or one with exactly this code. */
+export function isGantryError<C extends ErrorCode>(error: unknown, code?: C): error is GantryError<C> {
+  return error instanceof GantryError && (code === undefined || error.code === code);
+}
+
+const QUOTED_LENGTH = 120;
+
+/** Text from outside, safe to print: quoted, control characters escaped, cut at 120 characters. */
+export function quote(text: string): string {
+  const cut = text.length > QUOTED_LENGTH ? `${text.slice(0, QUOTED_LENGTH)}…` : text;
+  return JSON.stringify(cut).replace(/[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069]/gu, (character) =>
+    `\\u${character.codePointAt(0)?.toString(16).padStart(4, '0') ?? ''}`,
+  );
+}

@@ -1,0 +1,122 @@
+/**
+ * The frame table of a framed image: what a host needs to authenticate each frame before it decompresses it.
+ *
+ * Format 1 (docs/formats.md), integers big-endian:
+ * ```
+ *  0   8  magic "GANTRYFT"
+ *  8   2  format, 1
+ * 10   2  reserved, 0
+ * 12   4  raw bytes of every frame but the last, 1 MiB
+ * 16   8  raw length of the image
+ * 24  32  SHA-256 of the raw image
+ * 56   4  number of frames
+ * 60      for each frame: 4 length, 32 SHA-256 of its compressed bytes, 32 SHA-256 of its raw bytes
+ * ```
+ * Offsets and raw lengths follow from these, so that no table can contradict itself. 2 GiB make 136 KiB.
+ */
+import { GantryError } from '../errors.ts';
+
+/** Raw bytes of every frame but the last. */
+export const FRAME_RAW_BYTES: number = 1 << 20;
+/** 64 GiB of raw image. */
+const MAX_FRAMES = 1 << 16;
+/** No compressor of ours makes 1 MiB larger than this. */
+export const FRAME_MAX_BYTES: number = FRAME_RAW_BYTES + (1 << 16);
+
+export interface Frame {
+  /** In the compressed file, in bytes. */
+  readonly offset: number;
+  readonly lengthBytes: number;
+  /** Of the compressed bytes. */
+  readonly sha256: string;
+  readonly rawLengthBytes: number;
+  readonly rawSha256: string;
+}
+
+export interface FrameTable {
+  readonly raw: { readonly lengthBytes: number; readonly sha256: string };
+  readonly frames: readonly Frame[];
+}
+
+const MAGIC = Buffer.from('GANTRYFT', 'latin1');
+const FORMAT = 1;
+const HEADER_BYTES = 60;
+const ENTRY_BYTES = 68;
+const DIGEST_BYTES = 32;
+
+/** Largest encoded table: a client's limit. */
+export const FRAME_TABLE_MAX_BYTES: number = HEADER_BYTES + MAX_FRAMES * ENTRY_BYTES;
+
+/** @throws RangeError when the frames do not add up to the raw image */
+export function encodeFrameTable(table: FrameTable): Uint8Array {
+  const { raw, frames } = table;
+  const bytes = Buffer.alloc(HEADER_BYTES + frames.length * ENTRY_BYTES);
+  MAGIC.copy(bytes, 0);
+  bytes.writeUInt16BE(FORMAT, 8);
+  bytes.writeUInt32BE(FRAME_RAW_BYTES, 12);
+  bytes.writeBigUInt64BE(BigInt(raw.lengthBytes), 16);
+  bytes.write(raw.sha256, 24, DIGEST_BYTES, 'hex');
+  bytes.writeUInt32BE(frames.length, 56);
+  frames.forEach((frame, index) => {
+    const at = HEADER_BYTES + index * ENTRY_BYTES;
+    bytes.writeUInt32BE(frame.lengthBytes, at);
+    bytes.write(frame.sha256, at + 4, DIGEST_BYTES, 'hex');
+    bytes.write(frame.rawSha256, at + 4 + DIGEST_BYTES, DIGEST_BYTES, 'hex');
+  });
+  const total = frames.reduce((sum, { rawLengthBytes }) => sum + rawLengthBytes, 0);
+  if (total !== raw.lengthBytes || frames.length !== frameCount(raw.lengthBytes) || frames.length > MAX_FRAMES) {
+    throw new RangeError(`${frames.length} frames of ${total} bytes do not make an image of ${raw.lengthBytes} bytes`);
+  }
+  return bytes;
+}
+
+/** @throws GantryError `image/bad-frame-table` for anything that `encodeFrameTable` would not write */
+export function decodeFrameTable(encoded: Uint8Array): FrameTable {
+  const bytes = Buffer.from(encoded.buffer, encoded.byteOffset, encoded.length);
+  if (bytes.length < HEADER_BYTES) throw bad('length', `it has ${bytes.length} bytes; expected at least ${HEADER_BYTES}`);
+  if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) throw bad('magic', 'it does not start with GANTRYFT');
+  const format = bytes.readUInt16BE(8);
+  if (format !== FORMAT) throw bad('format', `it is ${format}; expected ${FORMAT}; a newer Gantry may have written it`);
+  if (bytes.readUInt16BE(10) !== 0) throw bad('reserved', 'it is not 0');
+  if (bytes.readUInt32BE(12) !== FRAME_RAW_BYTES) throw bad('frame size', `it is ${bytes.readUInt32BE(12)}; expected ${FRAME_RAW_BYTES}`);
+  const rawLength = Number(bytes.readBigUInt64BE(16));
+  const count = bytes.readUInt32BE(56);
+  if (rawLength === 0 || count > MAX_FRAMES || count !== frameCount(rawLength)) {
+    throw bad('frames', `${count} frames cannot hold ${rawLength} bytes; expected ${frameCount(rawLength)}, at most ${MAX_FRAMES}`);
+  }
+  const expected = HEADER_BYTES + count * ENTRY_BYTES;
+  if (bytes.length !== expected) throw bad('length', `it has ${bytes.length} bytes; expected ${expected}`);
+  return { raw: { lengthBytes: rawLength, sha256: digestAt(bytes, 24) }, frames: readFrames(bytes, count, rawLength) };
+}
+
+function readFrames(bytes: Buffer, count: number, rawLength: number): readonly Frame[] {
+  let offset = 0;
+  return Array.from({ length: count }, (_, index) => {
+    const at = HEADER_BYTES + index * ENTRY_BYTES;
+    const lengthBytes = bytes.readUInt32BE(at);
+    if (lengthBytes === 0 || lengthBytes > FRAME_MAX_BYTES) {
+      throw bad(`frame ${index}`, `it has ${lengthBytes} bytes; expected 1 to ${FRAME_MAX_BYTES}`);
+    }
+    const frame: Frame = {
+      offset,
+      lengthBytes,
+      sha256: digestAt(bytes, at + 4),
+      rawLengthBytes: Math.min(FRAME_RAW_BYTES, rawLength - index * FRAME_RAW_BYTES),
+      rawSha256: digestAt(bytes, at + 4 + DIGEST_BYTES),
+    };
+    offset += lengthBytes;
+    return frame;
+  });
+}
+
+function digestAt(bytes: Buffer, at: number): string {
+  return bytes.toString('hex', at, at + DIGEST_BYTES);
+}
+
+function frameCount(rawLength: number): number {
+  return Math.ceil(rawLength / FRAME_RAW_BYTES);
+}
+
+function bad(at: string, problem: string): GantryError {
+  return new GantryError('image/bad-frame-table', `Cannot read a frame table: ${at}: ${problem}`, { at });
+}

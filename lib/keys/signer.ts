@@ -1,0 +1,13 @@
+import type { KeyId, PublicKey, Signature } from '../tuf/types.ts';
+
+/**
+ * Something that holds one private key: a file, a token, a cloud service, a person with a command.
+ *
+ * A signer verifies its own signature against `key` before it hands it out.
+ */
+export interface Signer {
+  readonly key: PublicKey;
+  readonly keyId: KeyId;
+  /** @throws GantryError `keys/bad-signature` when the back end returned something that does not verify. */
+  sign(payload: Uint8Array): Promise<Signature>;
+}

@@ -1,0 +1,108 @@
+/**
+ * Carrying out a plan, write by write. It can be killed anywhere: until `timestamp.json` is replaced nothing is visible,
+ * and running the same plan again finds what is there already.
+ */
+import { createHash } from 'node:crypto';
+import { GantryError, isGantryError, quote } from '../errors.ts';
+import { bytesSource } from '../store/source.ts';
+import type { ByteSource, Store } from '../store/store.ts';
+import { readObject } from './live-state.ts';
+import type { PlannedWrite, PublicationPlan } from './plan.ts';
+
+export interface AppliedWrite {
+  readonly write: PlannedWrite;
+  /** False when the same bytes were there already. */
+  readonly sent: boolean;
+}
+
+export interface ApplyOptions {
+  readonly signal?: AbortSignal;
+  /** The bytes of a target that the plan does not carry. */
+  readonly openTarget: (write: PlannedWrite) => Promise<ByteSource>;
+  readonly onProgress?: (write: PlannedWrite, bytes: number) => void;
+  readonly onApplied?: (applied: AppliedWrite) => void;
+}
+
+/**
+ * @throws GantryError `publish/conflict` when somebody else published first or took a version number,
+ * `publish/target-differs` when a target file is there with other bytes, `store/…`, `files/disk-full`
+ */
+export async function applyPublication(
+  plan: PublicationPlan,
+  store: Store,
+  options: ApplyOptions,
+): Promise<readonly AppliedWrite[]> {
+  const applied: AppliedWrite[] = [];
+  for (const write of plan.writes) {
+    options.signal?.throwIfAborted();
+    const one = { write, sent: await applyWrite(write, store, options) };
+    applied.push(one);
+    options.onApplied?.(one);
+  }
+  return applied;
+}
+
+async function applyWrite(write: PlannedWrite, store: Store, options: ApplyOptions): Promise<boolean> {
+  // Asking first spares the upload of an image that is there; the conditional write still decides.
+  if (write.kind === 'target' && (await isThere(write, store))) return false;
+  const source = write.bytes === undefined ? await options.openTarget(write) : bytesSource(write.bytes);
+  try {
+    await store.write(write.path, source, {
+      expect: write.expect,
+      cacheClass: write.cacheClass,
+      contentType: write.contentType,
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+      onProgress: (bytes) => options.onProgress?.(write, bytes),
+    });
+    return true;
+  } catch (error) {
+    // A lost answer and a conflict with our own earlier try are resolved by looking, never by guessing (design D6).
+    const unknown = isGantryError(error, 'store/failed');
+    const conflict = isGantryError(error, 'store/conflict');
+    if ((unknown || conflict) && (await isThere(write, store))) return unknown;
+    throw conflict ? lostTo(write, error) : error;
+  }
+}
+
+/** @throws GantryError `publish/target-differs` */
+async function isThere(write: PlannedWrite, store: Store): Promise<boolean> {
+  if (write.bytes !== undefined) {
+    // One byte more than ours is enough to know that it is another file.
+    const found = await readObject(store, write.path, write.lengthBytes + 1).catch((error: unknown) => {
+      if (isGantryError(error, 'store/too-long')) return undefined;
+      throw error;
+    });
+    return found !== undefined && Buffer.compare(found.bytes, write.bytes) === 0;
+  }
+  const info = await store.head(write.path);
+  if (info === undefined) return false;
+  const sha256 = info.sha256 ?? (await digestOf(write, store));
+  if (info.lengthBytes === write.lengthBytes && sha256 === write.sha256) return true;
+  throw new GantryError(
+    'publish/target-differs',
+    `Cannot publish ${quote(write.path)}: the store has another file under that name (${info.lengthBytes} bytes, SHA-256 ${sha256}); ` +
+      `expected ${write.lengthBytes} bytes, SHA-256 ${write.sha256}`,
+    { path: write.path },
+  );
+}
+
+async function digestOf(write: PlannedWrite, store: Store): Promise<string> {
+  const hash = createHash('sha256');
+  const { body } = await store.read(write.path);
+  for await (const chunk of body) hash.update(chunk);
+  return hash.digest('hex');
+}
+
+function lostTo(write: PlannedWrite, cause: GantryError<'store/conflict'>): GantryError {
+  const { expected, found } = cause.details;
+  const happened =
+    write.kind === 'timestamp'
+      ? 'somebody else published first'
+      : 'somebody else has taken this version number';
+  return new GantryError(
+    'publish/conflict',
+    `Cannot publish ${quote(write.path)}: ${happened} (found ${found}; expected ${expected}). The live repository is as they left it`,
+    { path: write.path, expected, found },
+    { cause },
+  );
+}

@@ -1,0 +1,202 @@
+/**
+ * What the world sees of a repository now, read back from its store and verified from the workspace's own root chain.
+ *
+ * Rules (design D6):
+ * - *missing* is not *denied*: only a store that says "missing" has no publication;
+ * - nothing is derived from bytes that were not verified;
+ * - a live state older than what this workspace has seen is refused: a rolled-back store must not make us sign lower versions.
+ */
+import { GantryError, isGantryError, quote } from '../errors.ts';
+import type { FreeVersions } from '../repository/draft.ts';
+import { MANIFEST_PATH } from '../repository/draft.ts';
+import { extendRootChain, type RootChain } from '../repository/root-chain.ts';
+import { trustRepository, type PublishedRoles, type TrustedRepository } from '../repository/trusted.ts';
+import { emptyManifest, parseManifest, type Manifest } from '../release/manifest.ts';
+import { metadataPath, targetPath } from '../store/layout.ts';
+import type { Store, StorePath, StoreVersion } from '../store/store.ts';
+import { sha256Hex } from '../tuf/hash.ts';
+import { readSignedRole } from '../tuf/role.ts';
+import { TargetPath } from '../tuf/target-path.ts';
+import type { MetaFile, Root, SignedRole } from '../tuf/types.ts';
+import type { RepositoryName } from '../workspace/config.ts';
+import type { SeenVersions } from '../workspace/draft-files.ts';
+
+/** The caps that every client applies (tuf-interop rule 19); signed lengths replace them where there are some. */
+const MAX_BYTES = { root: 512_000, timestamp: 16_384, snapshot: 1 << 20, targets: 64 << 20, manifest: 64 << 20 };
+
+export interface LiveState {
+  readonly repository: RepositoryName;
+  readonly trusted: TrustedRepository;
+  /** Highest `N.root.json` in the store, 0 when there is none. */
+  readonly rootsStored: number;
+  /** What `timestamp.json` must still be when it is replaced; absent before the first publication. */
+  readonly timestampVersion?: StoreVersion;
+  /** The next version numbers that nobody has taken. */
+  readonly versions: FreeVersions;
+}
+
+/**
+ * @param chain the workspace's roots; newer ones in the store extend it
+ * @param seen what this workspace saw live last
+ * @throws GantryError `store/…`, `tuf/threshold`, `repository/…`, `publish/rolled-back`, `publish/no-manifest`
+ */
+export async function readLiveState(
+  store: Store,
+  repository: RepositoryName,
+  chain: RootChain,
+  seen?: SeenVersions,
+): Promise<LiveState> {
+  const { chain: known, stored } = await followRoots(store, repository, chain);
+  const timestamp = await readObject(store, pathOf(repository, 'timestamp.json'), MAX_BYTES.timestamp);
+  if (timestamp === undefined) {
+    refuseRolledBack(seen, { root: stored, timestamp: 0, snapshot: 0, targets: 0 });
+    return {
+      repository,
+      trusted: trustRepository(known, emptyManifest()),
+      rootsStored: stored,
+      versions: await freeVersions(store, repository, { targets: 0, snapshot: 0, timestamp: 0 }),
+    };
+  }
+  const published = await readRoles(store, repository, timestamp.bytes);
+  const liveRoot = known.roots.find(({ role }) => role.version === stored) ?? known.latest;
+  const manifest = await readManifest(store, published);
+  const trusted = trustRepository(known, manifest, { root: liveRoot.role, published });
+  const live = versionsOf(published);
+  refuseRolledBack(seen, { root: stored, ...live });
+  return {
+    repository,
+    trusted,
+    rootsStored: stored,
+    timestampVersion: timestamp.version,
+    versions: await freeVersions(store, repository, live),
+  };
+}
+
+function pathOf({ variant, arch }: RepositoryName, file: string): StorePath {
+  return metadataPath(variant, arch, file);
+}
+
+/** Which of our roots the store serves, and the newer ones that somebody else published. */
+async function followRoots(
+  store: Store,
+  repository: RepositoryName,
+  chain: RootChain,
+): Promise<{ readonly chain: RootChain; readonly stored: number }> {
+  const readRoot = async (version: number): Promise<SignedRole<Root> | undefined> => {
+    const object = await readObject(store, pathOf(repository, `${version}.root.json`), MAX_BYTES.root);
+    return object === undefined ? undefined : readSignedRole(object.bytes, 'root');
+  };
+  for (const ours of chain.roots.toReversed()) {
+    const theirs = await readRoot(ours.role.version);
+    if (theirs === undefined) continue;
+    if (theirs.sha256 !== ours.sha256) throw foreignRoot(store, ours, theirs);
+    let known = chain;
+    if (ours === chain.latest) {
+      for (let next = await readRoot(known.latest.role.version + 1); next !== undefined; ) {
+        known = extendRootChain(known, next);
+        next = await readRoot(known.latest.role.version + 1);
+      }
+    }
+    return { chain: known, stored: ours === chain.latest ? known.latest.role.version : ours.role.version };
+  }
+  return { chain, stored: 0 };
+}
+
+function foreignRoot(store: Store, ours: SignedRole<Root>, theirs: SignedRole<Root>): GantryError {
+  const path = `${ours.role.version}.root.json`;
+  return new GantryError(
+    'publish/conflict',
+    `Cannot use the store ${quote(store.description)}: its ${path} is another file (SHA-256 ${theirs.sha256}); expected this workspace's own (${ours.sha256})`,
+    { path, expected: ours.sha256, found: theirs.sha256 },
+  );
+}
+
+async function readRoles(store: Store, repository: RepositoryName, timestampBytes: Uint8Array): Promise<PublishedRoles> {
+  const timestamp = readSignedRole(timestampBytes, 'timestamp');
+  const snapshotMeta = timestamp.role.meta['snapshot.json'];
+  const snapshotBytes = await requireRole(store, pathOf(repository, `${snapshotMeta.version}.snapshot.json`), snapshotMeta, MAX_BYTES.snapshot);
+  const snapshot = readSignedRole(snapshotBytes, 'snapshot');
+  const targetsMeta = snapshot.role.meta['targets.json'];
+  if (targetsMeta === undefined) {
+    throw new GantryError('repository/mismatch', 'Cannot trust the published snapshot role: it names no targets.json', { role: 'snapshot' });
+  }
+  const targetsBytes = await requireRole(store, pathOf(repository, `${targetsMeta.version}.targets.json`), targetsMeta, MAX_BYTES.targets);
+  return { timestamp, snapshot, targets: readSignedRole(targetsBytes, 'targets') };
+}
+
+async function requireRole(store: Store, path: StorePath, meta: MetaFile, maxBytes: number): Promise<Uint8Array> {
+  const object = await readObject(store, path, meta.length ?? maxBytes);
+  if (object !== undefined) return object.bytes;
+  throw new GantryError('store/missing', `Cannot read the live state: ${quote(path)} is missing from ${quote(store.description)}, and its parent names it`, {
+    path,
+  });
+}
+
+async function readManifest(store: Store, published: PublishedRoles): Promise<Manifest> {
+  const entry = published.targets.role.targets[MANIFEST_PATH];
+  if (entry === undefined) return emptyManifest();
+  const path = targetPath(TargetPath.parse(MANIFEST_PATH).publishedName(entry.hashes.sha256));
+  const object = await readObject(store, path, entry.length);
+  if (object === undefined || sha256Hex(object.bytes) !== entry.hashes.sha256) {
+    throw new GantryError(
+      'publish/no-manifest',
+      `Cannot read the live manifest: ${quote(path)} is ${object === undefined ? 'missing' : 'not the file that was signed'}; expected SHA-256 ${entry.hashes.sha256}`,
+      { path },
+    );
+  }
+  return parseManifest(object.bytes);
+}
+
+/** A small object as bytes, or undefined when the store says that it is missing. */
+export async function readObject(
+  store: Store,
+  path: StorePath,
+  maxBytes: number,
+): Promise<{ readonly bytes: Uint8Array; readonly version: StoreVersion } | undefined> {
+  try {
+    const { info, body } = await store.read(path);
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    for await (const chunk of body) {
+      length += chunk.length;
+      if (length > maxBytes) {
+        throw new GantryError('store/too-long', `Cannot read ${quote(path)}: it has more than ${maxBytes} bytes; expected at most that`, {
+          path,
+          maxBytes,
+        });
+      }
+      chunks.push(chunk);
+    }
+    return { bytes: Buffer.concat(chunks), version: info.version };
+  } catch (error) {
+    if (isGantryError(error, 'store/missing')) return undefined;
+    throw error;
+  }
+}
+
+/** The versions of the published roles. */
+export function versionsOf({ targets, snapshot, timestamp }: PublishedRoles): FreeVersions {
+  return { targets: targets.role.version, snapshot: snapshot.role.version, timestamp: timestamp.role.version };
+}
+
+/** Counting on from what is live, past every number that a crashed or losing publisher has taken (design D5). */
+async function freeVersions(store: Store, repository: RepositoryName, live: FreeVersions): Promise<FreeVersions> {
+  const firstFree = async (role: 'targets' | 'snapshot'): Promise<number> => {
+    let version = live[role] + 1;
+    while ((await store.head(pathOf(repository, `${version}.${role}.json`))) !== undefined) version += 1;
+    return version;
+  };
+  return { targets: await firstFree('targets'), snapshot: await firstFree('snapshot'), timestamp: live.timestamp + 1 };
+}
+
+function refuseRolledBack(seen: SeenVersions | undefined, live: SeenVersions): void {
+  if (seen === undefined) return;
+  for (const role of ['root', 'timestamp', 'snapshot', 'targets'] as const) {
+    if (live[role] >= seen[role]) continue;
+    throw new GantryError(
+      'publish/rolled-back',
+      `Cannot trust the store: its ${role} ${live[role] === 0 ? 'is gone' : `has version ${live[role]}`}; expected at least ${seen[role]}, which this workspace has seen live`,
+      { role, published: seen[role], live: live[role] },
+    );
+  }
+}

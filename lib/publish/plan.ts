@@ -1,0 +1,135 @@
+/**
+ * What a publication will write, in which order, and what each write expects to find. Pure: the plan is data.
+ *
+ * Order (design D6): roots, target files, targets, snapshot, `timestamp.json` last. Everything but the timestamp is immutable.
+ */
+import { GantryError } from '../errors.ts';
+import { MANIFEST_PATH, type SignedRepository } from '../repository/draft.ts';
+import { verifyUnder } from '../repository/trusted.ts';
+import { metadataPath, targetPath } from '../store/layout.ts';
+import type { CacheClass, Expect, StorePath } from '../store/store.ts';
+import { TargetPath } from '../tuf/target-path.ts';
+import type { Role, Root, Sha256Hex, SignedRole, TargetFile } from '../tuf/types.ts';
+import type { RepositoryName } from '../workspace/config.ts';
+import type { LiveState } from './live-state.ts';
+
+export interface PlannedWrite {
+  readonly kind: 'root' | 'target' | 'role' | 'timestamp';
+  readonly path: StorePath;
+  readonly lengthBytes: number;
+  readonly sha256: Sha256Hex;
+  readonly expect: Expect;
+  readonly cacheClass: CacheClass;
+  readonly contentType: string;
+  /** Metadata and the manifest carry their bytes; images lie in the workspace's objects. */
+  readonly bytes?: Uint8Array;
+}
+
+export interface PublicationPlan {
+  readonly repository: RepositoryName;
+  /** In the order in which they happen. */
+  readonly writes: readonly PlannedWrite[];
+}
+
+const JSON_TYPE = 'application/json';
+const BINARY_TYPE = 'application/octet-stream';
+
+/**
+ * @param signed absent when only roots are to be published
+ * @throws GantryError `repository/root-transition`
+ */
+export function planPublication(live: LiveState, signed?: SignedRepository): PublicationPlan {
+  const { repository } = live;
+  return {
+    repository,
+    writes: [...rootWrites(live), ...(signed === undefined ? [] : [...targetWrites(live, signed), ...roleWrites(live, signed)])],
+  };
+}
+
+/** A new root is live once it is stored, so every live role must verify under it as well (design D6). */
+function rootWrites(live: LiveState): readonly PlannedWrite[] {
+  const { chain, published } = live.trusted;
+  const pending = chain.roots.filter(({ role }) => role.version > live.rootsStored);
+  for (const { role: root } of pending) {
+    for (const name of ['timestamp', 'snapshot', 'targets'] as const) {
+      const file = published?.[name];
+      if (file !== undefined) refuseStranding(root, name, file);
+    }
+  }
+  return pending.map((root) => roleWrite(live.repository, 'root', `${root.role.version}.root.json`, root, 'absent'));
+}
+
+function refuseStranding(root: Root, name: 'targets' | 'snapshot' | 'timestamp', file: SignedRole<Role>): void {
+  try {
+    verifyUnder(root, name, file);
+  } catch (cause) {
+    throw new GantryError(
+      'repository/root-transition',
+      `Cannot publish root version ${root.version}: the live ${name} role (version ${file.role.version}) does not verify under it, so hosts would be stranded; ` +
+        `expected a root that still lists the keys which signed it`,
+      { version: root.version, role: name },
+      { cause },
+    );
+  }
+}
+
+function targetWrites(live: LiveState, signed: SignedRepository): readonly PlannedWrite[] {
+  const before = live.trusted.published?.targets.role.targets ?? {};
+  const after = Object.entries(signed.newTargets?.role.targets ?? {});
+  return after
+    .filter(([path, file]) => before[path]?.hashes.sha256 !== file.hashes.sha256)
+    .flatMap(([path, file]) => filesOf(path, file, path === MANIFEST_PATH ? signed.manifest : undefined));
+}
+
+function filesOf(path: string, file: TargetFile, bytes: Uint8Array | undefined): readonly PlannedWrite[] {
+  return TargetPath.parse(path)
+    .publishedNames(file.hashes.sha256)
+    .map((name) => ({
+      kind: 'target',
+      path: targetPath(name),
+      lengthBytes: file.length,
+      sha256: file.hashes.sha256,
+      expect: 'absent',
+      cacheClass: 'immutable',
+      contentType: path.endsWith('.json') ? JSON_TYPE : BINARY_TYPE,
+      ...(bytes === undefined ? {} : { bytes }),
+    }));
+}
+
+function roleWrites(live: LiveState, signed: SignedRepository): readonly PlannedWrite[] {
+  const { repository, timestampVersion } = live;
+  const { newTargets } = signed;
+  const { snapshot, timestamp } = signed.roles;
+  return [
+    ...(newTargets === undefined
+      ? []
+      : [roleWrite(repository, 'role', `${newTargets.role.version}.targets.json`, newTargets, 'absent')]),
+    roleWrite(repository, 'role', `${snapshot.role.version}.snapshot.json`, snapshot, 'absent'),
+    roleWrite(
+      repository,
+      'timestamp',
+      'timestamp.json',
+      timestamp,
+      timestampVersion === undefined ? 'absent' : { version: timestampVersion },
+    ),
+  ];
+}
+
+function roleWrite(
+  { variant, arch }: RepositoryName,
+  kind: PlannedWrite['kind'],
+  file: string,
+  role: SignedRole<Role>,
+  expect: Expect,
+): PlannedWrite {
+  return {
+    kind,
+    path: metadataPath(variant, arch, file),
+    lengthBytes: role.lengthBytes,
+    sha256: role.sha256,
+    expect,
+    cacheClass: kind === 'timestamp' ? 'revalidate' : 'immutable',
+    contentType: JSON_TYPE,
+    bytes: role.bytes,
+  };
+}

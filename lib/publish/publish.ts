@@ -1,0 +1,96 @@
+/** `publish`: what is signed becomes what the world sees. */
+import { GantryError, isGantryError } from '../errors.ts';
+import { finishDraft, type Draft, type SignedRepository } from '../repository/draft.ts';
+import type { Store } from '../store/store.ts';
+import type { RepositoryName } from '../workspace/config.ts';
+import { saveDraft, saveSeenVersions } from '../workspace/draft-files.ts';
+import { openObject } from '../workspace/objects.ts';
+import type { Workspace } from '../workspace/workspace.ts';
+import { applyPublication, type AppliedWrite } from './apply.ts';
+import { versionsOf, type LiveState } from './live-state.ts';
+import { forgetDraft, readCurrent, readLive } from './live.ts';
+import { planPublication, type PlannedWrite, type PublicationPlan } from './plan.ts';
+import { redraft } from './sign.ts';
+
+export interface PublishOptions {
+  readonly now: Date;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (write: PlannedWrite, bytes: number) => void;
+  readonly onApplied?: (applied: AppliedWrite) => void;
+}
+
+export interface Publication {
+  readonly plan: PublicationPlan;
+  readonly applied: readonly AppliedWrite[];
+}
+
+/**
+ * What publishing would write now.
+ *
+ * @throws GantryError `publish/nothing`, `repository/incomplete`, `repository/moved-on`, `repository/root-transition`
+ */
+export async function planRepository(workspace: Workspace, store: Store, repository: RepositoryName): Promise<PublicationPlan> {
+  return (await prepare(workspace, store, repository)).plan;
+}
+
+/**
+ * Publishes what is signed. When somebody else took one of our version numbers, the draft is made again with the next free
+ * ones, so that signing and publishing once more is all it takes (design D5).
+ *
+ * @throws GantryError what `planRepository` and `applyPublication` throw
+ */
+export async function publishRepository(
+  workspace: Workspace,
+  store: Store,
+  repository: RepositoryName,
+  options: PublishOptions,
+): Promise<Publication> {
+  const { plan, draft, live, signed } = await prepare(workspace, store, repository);
+  try {
+    const applied = await applyPublication(plan, store, {
+      ...options,
+      openTarget: async (write) => openObject(workspace, write.path, write),
+    });
+    await finish(workspace, repository, live, signed);
+    return { plan, applied };
+  } catch (error) {
+    if (draft !== undefined && isGantryError(error, 'publish/conflict')) {
+      const now = await readLive(workspace, store, repository);
+      await saveDraft(workspace, repository, redraft(draft, now, workspace, options.now));
+    }
+    throw error;
+  }
+}
+
+interface Prepared {
+  readonly plan: PublicationPlan;
+  readonly live: LiveState;
+  readonly draft: Draft | undefined;
+  readonly signed: SignedRepository | undefined;
+}
+
+async function prepare(workspace: Workspace, store: Store, repository: RepositoryName): Promise<Prepared> {
+  const { live, draft } = await readCurrent(workspace, store, repository);
+  const signed = draft === undefined ? undefined : finishDraft(draft, live.trusted);
+  const plan = planPublication(live, signed);
+  if (plan.writes.length === 0) {
+    const name = `${repository.variant}/${repository.arch}`;
+    throw new GantryError('publish/nothing', `Cannot publish ${name}: nothing waits; expected a signed draft or a new root`, {
+      repository: name,
+    });
+  }
+  return { plan, live, draft, signed };
+}
+
+/** The draft has become the live state: forget it, and remember what is live. */
+async function finish(
+  workspace: Workspace,
+  repository: RepositoryName,
+  live: LiveState,
+  signed: SignedRepository | undefined,
+): Promise<void> {
+  if (signed === undefined) return;
+  const root = live.trusted.chain.latest.role.version;
+  await saveSeenVersions(workspace, repository, { root, ...versionsOf(signed.roles) });
+  await forgetDraft(workspace, repository);
+}

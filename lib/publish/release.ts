@@ -1,0 +1,41 @@
+/** `release add`: from images to a draft on top of what is live. */
+import { draftFrom, manifestAfter, type Change, type Draft } from '../repository/draft.ts';
+import type { Store } from '../store/store.ts';
+import { saveDraft } from '../workspace/draft-files.ts';
+import { prepareRelease, type PreparedRelease, type ReleaseInput } from '../workspace/prepare-release.ts';
+import type { RepositoryName } from '../workspace/config.ts';
+import type { Workspace } from '../workspace/workspace.ts';
+import { readCurrent } from './live.ts';
+
+export interface AddedRelease {
+  readonly release: PreparedRelease;
+  readonly draft: Draft;
+  /** Where the draft lies. */
+  readonly draftPath: string;
+}
+
+/**
+ * The draft of a new release. An existing draft is extended: its changes are kept, and its signatures dropped, because they
+ * were over other bytes.
+ *
+ * @throws GantryError `release/duplicate` and `release/not-newer` before any image is read, and whatever `prepareRelease` throws
+ */
+export async function addRelease(
+  workspace: Workspace,
+  store: Store,
+  input: ReleaseInput & { readonly now: Date },
+): Promise<AddedRelease> {
+  const { repository, version, now } = input;
+  const { live, draft: existing } = await readCurrent(workspace, store, repository);
+  const options = { versions: live.versions, now, policy: workspace.expiry };
+  const earlier = existing?.changes ?? [];
+  manifestAfter(live.trusted, [...earlier, announce(repository, version)]);
+  const release = await prepareRelease(workspace, input);
+  const draft = draftFrom(live.trusted, [...earlier, ...release.changes], options);
+  return { release, draft, draftPath: await saveDraft(workspace, repository, draft) };
+}
+
+/** The update without its images: enough to learn whether the version may be added, before minutes of compression. */
+function announce({ variant, arch }: RepositoryName, version: string): Change {
+  return { kind: 'add-update', update: { variant, arch, version, images: { boot: 'boot', root: 'root', hash: 'hash' } } };
+}

@@ -1,0 +1,43 @@
+/**
+ * Offsets such as `2 weeks`, as policies and options state them.
+ *
+ * Bottlerocket's grammar (optional `in`, a count, `hour`, `day` or `week` with or without `s`) with two additions: minutes,
+ * which its emergency wave policy needs, and short forms without a blank (`14d`). A bare `m` is refused: it could mean months.
+ */
+import { GantryError, quote } from '../errors.ts';
+
+const SECONDS: Readonly<Record<string, number>> = {
+  min: 60,
+  minute: 60,
+  minutes: 60,
+  h: 3600,
+  hour: 3600,
+  hours: 3600,
+  d: 86_400,
+  day: 86_400,
+  days: 86_400,
+  w: 604_800,
+  week: 604_800,
+  weeks: 604_800,
+};
+const OFFSET = /^\s*(?:in\s+)?(\d{1,10})\s*([a-z]+)\s*$/u;
+const MAX_COUNT = 2 ** 32 - 1;
+const MAX_LENGTH = 100;
+
+/**
+ * @param text for example `in 2 weeks`, `14d`, `1 hour`, `30 minutes`
+ * @returns seconds
+ * @throws GantryError `release/bad-duration`
+ */
+export function parseOffset(text: string): number {
+  const [, count, unit = ''] = (text.length <= MAX_LENGTH ? OFFSET.exec(text) : null) ?? [];
+  const seconds = Object.hasOwn(SECONDS, unit) ? SECONDS[unit] : undefined;
+  if (count === undefined || seconds === undefined || Number(count) > MAX_COUNT) {
+    throw new GantryError(
+      'release/bad-duration',
+      `Cannot use ${quote(text)} as a length of time: it has another form; expected a count and minutes, hours, days or weeks, for example "2 weeks" or "14d"`,
+      { text },
+    );
+  }
+  return Number(count) * seconds;
+}

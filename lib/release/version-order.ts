@@ -1,0 +1,58 @@
+/** The order of versions that hosts use (the semver crate's): SemVer precedence, then build metadata. */
+import type SemVer from 'semver/classes/semver.js';
+import parse from 'semver/functions/parse.js';
+
+/**
+ * Negative when `left` is older, zero only for equal texts. The semver library leaves build metadata out of the precedence
+ * and rounds numbers beyond 2^53 in both parts; hosts do neither.
+ *
+ * @param left a strict SemVer
+ * @throws RangeError when one of them is not a version: parse it first
+ */
+export function compareVersions(left: string, right: string): number {
+  const [a, b] = [parsed(left), parsed(right)];
+  return (
+    a.compareMain(b) ||
+    // A release is newer than its own pre-releases.
+    Number(b.prerelease.length > 0) - Number(a.prerelease.length > 0) ||
+    compareIdentifiers(prereleaseOf(a), prereleaseOf(b)) ||
+    compareIdentifiers(a.build, b.build)
+  );
+}
+
+function parsed(text: string): SemVer {
+  const version = parse(text);
+  if (version === null) throw new RangeError(`${JSON.stringify(text)} is not a version`);
+  return version;
+}
+
+/** As text: the library's own list has lost the digits of large numbers. */
+function prereleaseOf(version: SemVer): readonly string[] {
+  const [core = ''] = version.raw.split('+');
+  const dash = core.indexOf('-');
+  return dash === -1 ? [] : core.slice(dash + 1).split('.');
+}
+
+function compareIdentifiers(left: readonly string[], right: readonly string[]): number {
+  for (const [index, a] of left.entries()) {
+    const b = right[index];
+    if (b === undefined) return 1;
+    const order = compareIdentifier(a, b);
+    if (order !== 0) return order;
+  }
+  return left.length - right.length;
+}
+
+/** Numbers by value, below words; words by their bytes; among equal numbers the one with fewer leading zeros first. */
+function compareIdentifier(a: string, b: string): number {
+  const [aIsNumber, bIsNumber] = [/^\d+$/u.test(a), /^\d+$/u.test(b)];
+  if (aIsNumber !== bIsNumber) return aIsNumber ? -1 : 1;
+  if (!aIsNumber) return compareText(a, b);
+  const [aDigits, bDigits] = [a.replace(/^0+/u, ''), b.replace(/^0+/u, '')];
+  return aDigits.length - bDigits.length || compareText(aDigits, bDigits) || a.length - b.length;
+}
+
+function compareText(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}

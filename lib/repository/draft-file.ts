@@ -1,0 +1,88 @@
+/**
+ * A draft as one JSON file: portable between key holders, readable by people, checked when it comes back.
+ *
+ * The file is not trusted: its signatures are verified against the root chain whenever they are counted.
+ */
+import { z } from 'zod';
+import { GantryError } from '../errors.ts';
+import { parseEnvelope } from '../tuf/role.ts';
+import type { TopRoleName } from '../tuf/types.ts';
+import type { Draft } from './draft.ts';
+
+const FORMAT = 1;
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/u);
+const version = z.int().min(1);
+const json: z.ZodType<Record<string, unknown>> = z.record(z.string(), z.unknown());
+const images = z.object({ boot: z.string(), root: z.string(), hash: z.string() });
+
+const changeSchema = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('put-target'),
+    path: z.string(),
+    file: z.looseObject({ length: z.int().min(0), hashes: z.object({ sha256 }), custom: json.optional() }),
+  }),
+  z.object({ kind: z.literal('remove-target'), path: z.string() }),
+  z.object({ kind: z.literal('renew-targets') }),
+  z.object({
+    kind: z.literal('add-update'),
+    update: z.object({
+      variant: z.string(),
+      arch: z.string(),
+      version: z.string(),
+      images,
+      imagesZstd: images.optional(),
+    }),
+  }),
+]);
+
+const draftSchema = z.object({
+  format: z.literal(FORMAT),
+  base: z.object({ rootVersion: version, timestamp: z.object({ version, sha256 }).optional() }),
+  changes: z.array(changeSchema),
+  versions: z.object({ targets: version, snapshot: version, timestamp: version }),
+  roles: z.object({ targets: json.optional(), snapshot: json.optional(), timestamp: json.optional() }),
+  manifest: z.string().optional(),
+});
+
+/** The file of a draft: UTF-8 JSON, format 1. */
+export function encodeDraft(draft: Draft): Uint8Array {
+  const { manifest, ...rest } = draft;
+  const file = {
+    format: FORMAT,
+    ...rest,
+    ...(manifest === undefined ? {} : { manifest: Buffer.from(manifest).toString('utf8') }),
+  };
+  return Buffer.from(`${JSON.stringify(file, undefined, 2)}\n`, 'utf8');
+}
+
+/** @throws GantryError `repository/bad-draft` */
+export function decodeDraft(bytes: Uint8Array): Draft {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw badDraft('the file', 'it is not JSON; expected a draft that gantry wrote', cause);
+  }
+  const result = draftSchema.safeParse(parsed);
+  if (!result.success) {
+    const [issue] = result.error.issues;
+    throw badDraft(issue?.path.join('.') ?? 'the file', issue?.message ?? 'it has another shape', result.error);
+  }
+  const { format: _, manifest, roles, ...rest } = result.data;
+  const role = <N extends TopRoleName>(name: N, value: unknown): object =>
+    value === undefined ? {} : { [name]: parseEnvelope(Buffer.from(JSON.stringify(value)), name) };
+  // The schema and the envelope parser checked every member that the type names.
+  return {
+    ...rest,
+    roles: {
+      ...role('targets', roles.targets),
+      ...role('snapshot', roles.snapshot),
+      ...role('timestamp', roles.timestamp),
+    },
+    ...(manifest === undefined ? {} : { manifest: new TextEncoder().encode(manifest) }),
+  } as unknown as Draft;
+}
+
+function badDraft(at: string, problem: string, cause: unknown): GantryError {
+  return new GantryError('repository/bad-draft', `Cannot read a draft: ${at}: ${problem}`, { at }, { cause });
+}

@@ -1,0 +1,79 @@
+/**
+ * Collecting signatures on an envelope, whoever brings them and whenever they come.
+ *
+ * Rules:
+ * - a signature is verified before it is kept, so a draft never carries one that does not count;
+ * - a key signs an envelope once: a second signature replaces the first.
+ */
+import { GantryError, type MissingSignatures } from '../errors.ts';
+import { signingPayload } from '../tuf/role.ts';
+import { validSigners, verifySignature } from '../tuf/signature.ts';
+import type { Envelope, KeyId, PublicKey, Role, RoleKeys, Signature, TopRoleName } from '../tuf/types.ts';
+
+/** Whose signatures an envelope needs; a new root needs its own keys' and its predecessor's. */
+export interface Authority {
+  readonly keys: Readonly<Record<KeyId, PublicKey>>;
+  readonly roleKeys: RoleKeys;
+}
+
+/** One role that waits: what to sign, and who may. */
+export interface SigningRequest {
+  readonly role: TopRoleName;
+  readonly version: number;
+  /** The canonical bytes that a signer signs. */
+  readonly payload: Uint8Array;
+  /** Keys that may sign and have not. */
+  readonly candidates: readonly KeyId[];
+  /** One entry for each threshold that is still short; empty when the role is complete. */
+  readonly missing: readonly MissingSignatures[];
+}
+
+/** What an envelope still lacks under every authority that must accept it. */
+export function requestFor(envelope: Envelope, authorities: readonly Authority[]): SigningRequest {
+  const role = envelope.signed._type;
+  const signed = new Set(envelope.signatures.map((signature) => signature.keyid));
+  const candidates = new Set<KeyId>();
+  const missing: MissingSignatures[] = [];
+  for (const { keys, roleKeys } of authorities) {
+    const have = validSigners(envelope, keys, roleKeys).length;
+    const open = roleKeys.keyids.filter((keyId) => !signed.has(keyId));
+    open.forEach((keyId) => candidates.add(keyId));
+    if (have < roleKeys.threshold) {
+      missing.push({ role, version: envelope.signed.version, have, need: roleKeys.threshold, candidates: open });
+    }
+  }
+  return {
+    role,
+    version: envelope.signed.version,
+    payload: signingPayload(envelope.signed),
+    candidates: [...candidates],
+    missing,
+  };
+}
+
+/**
+ * The envelope with one more signature.
+ *
+ * @throws GantryError `keys/bad-signature` when it does not verify, or its key may not sign this role
+ */
+export function withSignature<R extends Role>(
+  envelope: Envelope<R>,
+  signature: Signature,
+  authorities: readonly Authority[],
+): Envelope<R> {
+  const payload = signingPayload(envelope.signed);
+  const counts = authorities.some(({ keys, roleKeys }) => {
+    const key = keys[signature.keyid];
+    return key !== undefined && roleKeys.keyids.includes(signature.keyid) && verifySignature(key, signature, payload);
+  });
+  if (!counts) {
+    throw new GantryError(
+      'keys/bad-signature',
+      `Cannot add a signature to ${envelope.signed._type} version ${envelope.signed.version}: ` +
+        `it is not a valid signature by a key of this role (key ${signature.keyid})`,
+      { keyId: signature.keyid },
+    );
+  }
+  const others = envelope.signatures.filter((present) => present.keyid !== signature.keyid);
+  return { signed: envelope.signed, signatures: [...others, signature] };
+}

@@ -1,0 +1,171 @@
+/**
+ * A static server for a directory store: what a CDN's origin does, on a laptop.
+ *
+ * Rules (tuf-interop rule 17):
+ * - what is not there is 404, never an error page with 200;
+ * - query strings are ignored, bytes are never transformed, ranges are served;
+ * - `timestamp.json` is revalidated, everything else is immutable;
+ * - nothing outside the directory, no dot file and no symbolic link is ever served.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { lstat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { AddressInfo } from 'node:net';
+import send from 'send';
+import { GantryError, isGantryError, quote } from '../errors.ts';
+import { parseStorePath } from '../store/path.ts';
+
+export interface StaticServerOptions {
+  readonly directory: string;
+  /** 127.0.0.1 by default. */
+  readonly host?: string;
+  /** 0, the default, takes a free one. */
+  readonly port?: number;
+  /** Told of every answer once it has ended. */
+  readonly onRequest?: (request: ServedRequest) => void;
+}
+
+export interface ServedRequest {
+  readonly method: string;
+  /** As it was asked for, query string included. */
+  readonly url: string;
+  readonly status: number;
+  readonly bytesSent: number;
+  readonly durationMs: number;
+}
+
+export interface StaticServer {
+  readonly url: URL;
+  readonly host: string;
+  readonly port: number;
+  /** Waits for downloads under way, for a few seconds at most. */
+  close(): Promise<void>;
+}
+
+const YEAR_SECONDS = 365 * 24 * 3600;
+const CLOSE_GRACE_MS = 3000;
+
+/** @throws GantryError `server/port-in-use`, `server/not-a-store` */
+export async function startStaticServer(options: StaticServerOptions): Promise<StaticServer> {
+  const directory = resolve(options.directory);
+  await refuseNoDirectory(directory);
+  const { host = '127.0.0.1', port = 0, onRequest } = options;
+  const server = createServer((request, response) => {
+    if (onRequest !== undefined) observe(request, response, onRequest);
+    void answer(directory, request, response);
+  });
+  const bound = await listen(server, host, port);
+  const name = host.includes(':') ? `[${host}]` : host;
+  return { url: new URL(`http://${name}:${bound}/`), host, port: bound, close: async () => closeGracefully(server) };
+}
+
+async function refuseNoDirectory(directory: string): Promise<void> {
+  const found = await lstat(directory).catch(() => undefined);
+  if (found?.isDirectory() === true || found?.isSymbolicLink() === true) return;
+  throw new GantryError(
+    'server/not-a-store',
+    `Cannot serve ${quote(directory)}: it is ${found === undefined ? 'not there' : 'not a directory'}; expected a directory store`,
+    { path: directory },
+  );
+}
+
+async function listen(server: Server, host: string, port: number): Promise<number> {
+  await new Promise<void>((listening, refused) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const inUse = error.code === 'EADDRINUSE';
+      refused(
+        inUse || error.code === 'EACCES' || error.code === 'EADDRNOTAVAIL'
+          ? new GantryError(
+              'server/port-in-use',
+              `Cannot serve on ${host}:${port}: ${inUse ? 'another program uses that port' : 'this address cannot be used'}; expected a free one`,
+              { host, port },
+              { cause: error },
+            )
+          : error,
+      );
+    });
+    server.listen({ host, port }, listening);
+  });
+  // A TCP server has an address of this shape once it listens.
+  return (server.address() as AddressInfo).port;
+}
+
+async function answer(directory: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    response.setHeader('Allow', 'GET, HEAD');
+    refuse(response, 405, 'only GET and HEAD are served');
+    return;
+  }
+  const path = pathOf(request.url ?? '/');
+  if (path === undefined || !(await isServed(directory, path))) {
+    refuse(response, 404, 'not found');
+    return;
+  }
+  const immutable = !path.endsWith('/timestamp.json');
+  response.setHeader('Cache-Control', immutable ? `public, max-age=${YEAR_SECONDS}, immutable` : 'public, max-age=0, must-revalidate');
+  response.setHeader('Content-Type', path.endsWith('.json') ? 'application/json' : 'application/octet-stream');
+  response.setHeader('X-Content-Type-Options', 'nosniff');
+  send(request, path, { root: directory, dotfiles: 'ignore', index: false, cacheControl: false, lastModified: true })
+    .on('error', (error: { readonly status?: number }) => refuse(response, error.status ?? 500, 'not found'))
+    .on('directory', () => refuse(response, 404, 'not found'))
+    .pipe(response);
+}
+
+/** The name that is asked for, or undefined when a store has no such names. */
+function pathOf(url: string): string | undefined {
+  const [encoded = ''] = url.split(/[?#]/u, 1);
+  try {
+    return parseStorePath(decodeURIComponent(encoded).replace(/^\//u, ''));
+  } catch (error) {
+    if (error instanceof URIError || isGantryError(error, 'store/bad-path')) return undefined;
+    throw error;
+  }
+}
+
+/** A regular file that is reached without following a link. */
+async function isServed(directory: string, path: string): Promise<boolean> {
+  const segments = path.split('/');
+  for (let depth = 1; depth <= segments.length; depth += 1) {
+    const found = await lstat(join(directory, ...segments.slice(0, depth))).catch(() => undefined);
+    const wanted = depth === segments.length ? found?.isFile() : found?.isDirectory();
+    if (wanted !== true) return false;
+  }
+  return true;
+}
+
+function refuse(response: ServerResponse, status: number, text: string): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  for (const header of response.getHeaderNames()) {
+    if (header !== 'allow' && header !== 'content-range') response.removeHeader(header);
+  }
+  response.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' });
+  response.end(`${text}\n`);
+}
+
+function observe(request: IncomingMessage, response: ServerResponse, onRequest: (request: ServedRequest) => void): void {
+  const started = performance.now();
+  const before = request.socket.bytesWritten;
+  response.once('close', () => {
+    onRequest({
+      method: request.method ?? '',
+      url: request.url ?? '',
+      status: response.statusCode,
+      bytesSent: request.socket.bytesWritten - before,
+      durationMs: performance.now() - started,
+    });
+  });
+}
+
+async function closeGracefully(server: Server): Promise<void> {
+  const closed = new Promise<void>((done) => {
+    server.close(() => done());
+  });
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
+  await closed;
+  clearTimeout(timer);
+}
+

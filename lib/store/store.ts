@@ -1,0 +1,68 @@
+/**
+ * Where publications live, behind one interface: a directory today, an object store tomorrow.
+ *
+ * Rules:
+ * - every write states what it expects to find; there is no unconditional write;
+ * - a version token is opaque: an ETag, an inode stamp; compare, never parse;
+ * - *missing* and *denied* are different answers, and neither is "empty";
+ * - nothing half-written is ever visible under its name.
+ */
+import type { Sha256Hex } from '../tuf/types.ts';
+
+declare const brand: unique symbol;
+/** A name inside a store: segments of `A-Za-z0-9._-` joined by `/`, none of them starting with a dot. */
+export type StorePath = string & { readonly [brand]: 'StorePath' };
+export type StoreVersion = string & { readonly [brand]: 'StoreVersion' };
+
+export type Expect = 'absent' | { readonly version: StoreVersion };
+
+/** How long caches may keep an object. */
+export type CacheClass = 'immutable' | 'revalidate';
+
+/** Bytes that can be read more than once, with what they must turn out to be. */
+export interface ByteSource {
+  readonly lengthBytes: number;
+  readonly sha256: Sha256Hex;
+  open(): AsyncIterable<Uint8Array>;
+}
+
+export interface ObjectInfo {
+  readonly path: StorePath;
+  readonly lengthBytes: number;
+  readonly version: StoreVersion;
+  /** When the store keeps it beside the object. */
+  readonly sha256?: Sha256Hex;
+}
+
+export interface StoredObject {
+  readonly info: ObjectInfo;
+  /** Consumed once. */
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+export interface ReadOptions {
+  readonly signal?: AbortSignal;
+}
+
+export interface WriteOptions {
+  readonly expect: Expect;
+  readonly cacheClass: CacheClass;
+  readonly contentType: string;
+  readonly signal?: AbortSignal;
+  /** Bytes written so far, of this object. */
+  readonly onProgress?: (bytes: number) => void;
+}
+
+export interface Store {
+  /** What a person calls it: a directory, `s3://bucket/prefix`. */
+  readonly description: string;
+  /** @throws GantryError `store/missing`, `store/denied`, `store/failed` */
+  read(path: StorePath, options?: ReadOptions): Promise<StoredObject>;
+  /** Undefined when it is missing; @throws GantryError `store/denied`, `store/failed` */
+  head(path: StorePath, options?: ReadOptions): Promise<ObjectInfo | undefined>;
+  /** @throws GantryError `store/conflict` (nothing was written), `store/source-changed`, `store/denied`, `store/failed` */
+  write(path: StorePath, body: ByteSource, options: WriteOptions & { readonly expect: Expect }): Promise<StoreVersion>;
+  /** Every object whose path starts with this text, in any order. */
+  list(prefix: string, options?: ReadOptions): AsyncIterable<ObjectInfo>;
+  remove(path: StorePath): Promise<void>;
+}

@@ -1,0 +1,69 @@
+/** `gantry.toml`: what a workspace is about. Paths in it are relative to the file. */
+import { parse, TomlError } from 'smol-toml';
+import { z } from 'zod';
+import { GantryError, quote } from '../errors.ts';
+import { checkName } from '../release/names.ts';
+
+/** One TUF repository: a variant for an architecture. */
+export interface RepositoryName {
+  readonly variant: string;
+  readonly arch: string;
+}
+
+export interface WorkspaceConfig {
+  /** First part of every image target's name. */
+  readonly product: string;
+  /** A directory, absolute or relative to the workspace, or the URL of a bucket. */
+  readonly store: string;
+  readonly repositories: readonly RepositoryName[];
+}
+
+const schema = z.strictObject({
+  product: z.string(),
+  store: z.string().min(1),
+  repository: z.array(z.strictObject({ variant: z.string(), arch: z.string() })).min(1),
+});
+
+/**
+ * @param text the content of `gantry.toml`
+ * @param path its path, for messages
+ * @throws GantryError `workspace/bad-config` with the member or the line
+ */
+export function parseConfig(text: string, path: string): WorkspaceConfig {
+  const result = schema.safeParse(parseToml(text, path));
+  if (!result.success) {
+    const [issue] = result.error.issues;
+    throw badConfig(path, issue?.path.join('.') || 'the file', issue?.message ?? 'it has another shape', result.error);
+  }
+  const { product, store, repository } = result.data;
+  const check = (what: 'product' | 'variant' | 'arch', name: string): string => {
+    try {
+      return checkName(what, name);
+    } catch (cause) {
+      throw badConfig(path, what, cause instanceof Error ? cause.message : String(cause), cause);
+    }
+  };
+  check('product', product);
+  const seen = new Set<string>();
+  for (const { variant, arch } of repository) {
+    const name = `${check('variant', variant)}/${check('arch', arch)}`;
+    if (seen.has(name)) throw badConfig(path, 'repository', `${name} is there twice; expected each variant and arch once`);
+    seen.add(name);
+  }
+  return { product, store, repositories: repository };
+}
+
+/** @throws GantryError `workspace/bad-config` with the line and column */
+export function parseToml(text: string, path: string): Record<string, unknown> {
+  try {
+    return parse(text);
+  } catch (cause) {
+    if (!(cause instanceof TomlError)) throw cause;
+    const [problem = ''] = cause.message.split('\n');
+    throw badConfig(path, `line ${cause.line}, column ${cause.column}`, problem, cause);
+  }
+}
+
+function badConfig(path: string, at: string, problem: string, cause?: unknown): GantryError {
+  return new GantryError('workspace/bad-config', `Cannot read ${quote(path)}: ${at}: ${problem}`, { path, at }, { cause });
+}

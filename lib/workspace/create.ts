@@ -1,0 +1,84 @@
+/** `gantry init`: a new workspace from the skeleton in `repo-layout/`. */
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { GantryError, quote } from '../errors.ts';
+import { writeFileAtomic } from '../files/atomic.ts';
+import { fromSystemError, readWholeFile } from '../files/read.ts';
+import { checkName } from '../release/names.ts';
+import { CONFIG_FILE, openWorkspace, type Workspace } from './workspace.ts';
+
+export interface NewWorkspace {
+  /** First part of every image target's name. */
+  readonly product: string;
+  readonly variant: string;
+  readonly arch: string;
+  /** As it goes into `gantry.toml`: absolute, or relative to the new directory. */
+  readonly store: string;
+}
+
+const SKELETON_FILE_MAX_BYTES = 1 << 20;
+
+/**
+ * Makes the directory and fills it. Nothing stays behind when it fails.
+ *
+ * @throws GantryError `workspace/exists`, `release/bad-name`, `files/…`
+ */
+export async function createWorkspace(directory: string, options: NewWorkspace): Promise<Workspace> {
+  const target = resolve(directory);
+  for (const what of ['product', 'variant', 'arch'] as const) checkName(what, options[what]);
+  await refuseOccupied(target);
+  const existed = (await stat(target).catch(() => undefined)) !== undefined;
+  try {
+    for (const { name, text } of await readSkeleton()) {
+      const path = join(target, name === 'gitignore' ? '.gitignore' : name);
+      await mkdir(dirname(path), { recursive: true });
+      await writeFileAtomic(path, name === CONFIG_FILE ? fillIn(text, options) : text);
+    }
+  } catch (error) {
+    if (!existed) await rm(target, { recursive: true, force: true });
+    throw fromSystemError(error, target, 'make a workspace');
+  }
+  return openWorkspace(target);
+}
+
+async function refuseOccupied(target: string): Promise<void> {
+  const entries = await readdir(target).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw fromSystemError(error, target, 'make a workspace');
+  });
+  if (entries.length === 0) return;
+  throw new GantryError(
+    'workspace/exists',
+    `Cannot make a workspace in ${quote(target)}: it is not empty; expected a new or empty directory`,
+    { path: target },
+  );
+}
+
+function fillIn(template: string, options: NewWorkspace): string {
+  return Object.entries(options).reduce(
+    (text, [member, value]) => text.replaceAll(`{{${member}}}`, JSON.stringify(value).slice(1, -1)),
+    template,
+  );
+}
+
+async function readSkeleton(): Promise<readonly { readonly name: string; readonly text: string }[]> {
+  const folder = await skeletonFolder();
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  return Promise.all(
+    files.map(async (path) => ({
+      name: relative(folder, path),
+      text: Buffer.from(await readWholeFile(path, { maxBytes: SKELETON_FILE_MAX_BYTES })).toString('utf8'),
+    })),
+  );
+}
+
+/** Beside `lib/` in the sources, beside `dist/` in the package. */
+async function skeletonFolder(): Promise<string> {
+  for (const up of ['../../repo-layout', '../../../repo-layout']) {
+    const folder = fileURLToPath(new URL(up, import.meta.url));
+    if ((await stat(folder).catch(() => undefined))?.isDirectory() === true) return folder;
+  }
+  throw new GantryError('files/missing', 'Cannot find repo-layout/: the installation is incomplete', { path: 'repo-layout' });
+}

@@ -1,0 +1,75 @@
+/**
+ * Keys by name: public halves in the workspace (`keys/NAME.pub.pem`), private ones in a directory of the person's own.
+ */
+import { mkdir } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { GantryError, quote } from '../errors.ts';
+import { writeNewFile } from '../files/atomic.ts';
+import { listKeyFiles, openKeySigner, readPublicKeyFile, type KeyFile } from '../keys/key-file.ts';
+import type { Signer } from '../keys/signer.ts';
+import { keyIdOf, publicKeyToPem } from '../tuf/key.ts';
+import type { KeyId, PublicKey } from '../tuf/types.ts';
+import type { Workspace } from './workspace.ts';
+
+/** A public key that the workspace knows by a name. */
+export interface NamedKey {
+  readonly name: string;
+  readonly keyId: KeyId;
+  readonly key: PublicKey;
+}
+
+export type AskPassphrase = (path: string) => Promise<string>;
+
+/** `$XDG_CONFIG_HOME/gantry/keys/PRODUCT`, by default below `~/.config`. */
+export function defaultKeysDirectory(product: string, env: Readonly<Record<string, string | undefined>>): string {
+  const config = env['XDG_CONFIG_HOME'];
+  return join(config !== undefined && config !== '' ? config : join(homedir(), '.config'), 'gantry', 'keys', product);
+}
+
+function publicFolder(workspace: Workspace): string {
+  return join(workspace.directory, 'keys');
+}
+
+/** Makes a public key known to the workspace. @throws GantryError `files/exists` */
+export async function rememberKey(workspace: Workspace, name: string, key: PublicKey): Promise<void> {
+  await mkdir(publicFolder(workspace), { recursive: true });
+  await writeNewFile(join(publicFolder(workspace), `${name}.pub.pem`), publicKeyToPem(key));
+}
+
+/** @throws GantryError `keys/missing` */
+export async function publicKeyNamed(workspace: Workspace, name: string): Promise<NamedKey> {
+  const path = join(publicFolder(workspace), `${name}.pub.pem`);
+  try {
+    const key = await readPublicKeyFile(path);
+    return { name, key, keyId: keyIdOf(key) };
+  } catch (cause) {
+    if (!(cause instanceof GantryError) || cause.code !== 'files/missing') throw cause;
+    throw new GantryError('keys/missing', `Cannot find the key ${quote(name)}: there is no ${quote(path)}`, { name, path }, { cause });
+  }
+}
+
+/** Every public key of the workspace. */
+export async function namedKeys(workspace: Workspace): Promise<readonly NamedKey[]> {
+  return listKeyFiles(publicFolder(workspace));
+}
+
+/** Signers for the keys that are asked for and at hand; nothing is decrypted before it is used. */
+export async function signersAtHand(
+  keysDirectory: string,
+  wanted: ReadonlySet<KeyId>,
+  askPassphrase: AskPassphrase,
+): Promise<readonly Signer[]> {
+  const atHand = (await listKeyFiles(keysDirectory)).filter((file) => wanted.has(file.keyId));
+  const signers: Signer[] = [];
+  for (const file of atHand) {
+    const signer = await openPrivate(file, askPassphrase);
+    if (signer !== undefined) signers.push(signer);
+  }
+  return signers;
+}
+
+async function openPrivate(file: KeyFile, askPassphrase: AskPassphrase): Promise<Signer | undefined> {
+  if (file.privatePath === undefined) return undefined;
+  return openKeySigner(file.privatePath, { name: file.name, expected: file.keyId, passphrase: askPassphrase });
+}

@@ -1,0 +1,104 @@
+/**
+ * The directory that a release engineer works in.
+ *
+ * ```
+ * gantry.toml            what it is about
+ * policies/              expiry and waves
+ * N.root.json            the root chain
+ * keys/NAME.pub.pem      public keys by name
+ * drafts/                metadata that waits for signatures
+ * .gantry/               this machine's own: objects that wait for publication, what was published last, the lock
+ * ```
+ *
+ * Private keys are never here. Everything but `.gantry/` belongs under version control.
+ */
+import { stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { GantryError, isGantryError, quote } from '../errors.ts';
+import { withLock } from '../files/lock.ts';
+import { readWholeFile } from '../files/read.ts';
+import { parseExpiryPolicy, type ExpiryPolicy } from '../repository/expiry.ts';
+import { parseConfig, parseToml, type RepositoryName, type WorkspaceConfig } from './config.ts';
+
+export const CONFIG_FILE = 'gantry.toml';
+const CONFIG_MAX_BYTES = 1 << 20;
+const LOCK_WAIT_MS = 10_000;
+
+export interface Workspace {
+  /** Absolute. */
+  readonly directory: string;
+  readonly config: WorkspaceConfig;
+  readonly expiry: ExpiryPolicy;
+}
+
+/**
+ * The workspace that `start` lies in: the nearest directory upwards with a `gantry.toml`.
+ *
+ * @throws GantryError `workspace/not-one`, `workspace/bad-config`
+ */
+export async function openWorkspace(start: string): Promise<Workspace> {
+  const directory = await findWorkspace(resolve(start));
+  const path = join(directory, CONFIG_FILE);
+  const config = parseConfig(await readText(path), path);
+  return { directory, config, expiry: await readExpiryPolicy(join(directory, 'policies', 'expiry.toml')) };
+}
+
+async function findWorkspace(start: string): Promise<string> {
+  for (let directory = start; ; directory = dirname(directory)) {
+    const found = await stat(join(directory, CONFIG_FILE)).catch(() => undefined);
+    if (found?.isFile() === true) return directory;
+    if (dirname(directory) === directory) break;
+  }
+  throw new GantryError(
+    'workspace/not-one',
+    `Cannot open a workspace in ${quote(start)}: there is no ${CONFIG_FILE} in it or above it`,
+    { path: start },
+  );
+}
+
+async function readExpiryPolicy(path: string): Promise<ExpiryPolicy> {
+  try {
+    return parseExpiryPolicy(parseToml(await readText(path), path));
+  } catch (error) {
+    if (isGantryError(error, 'files/missing')) return parseExpiryPolicy({});
+    throw error;
+  }
+}
+
+async function readText(path: string): Promise<string> {
+  return Buffer.from(await readWholeFile(path, { maxBytes: CONFIG_MAX_BYTES })).toString('utf8');
+}
+
+/**
+ * The repository that is meant: the only one, or the one that these names pick.
+ *
+ * @throws GantryError `workspace/no-repository`
+ */
+export function chooseRepository(
+  { config }: Workspace,
+  wanted: { readonly variant?: string | undefined; readonly arch?: string | undefined },
+): RepositoryName {
+  const matches = config.repositories.filter(
+    ({ variant, arch }) => variant === (wanted.variant ?? variant) && arch === (wanted.arch ?? arch),
+  );
+  const [only, second] = matches;
+  if (only !== undefined && second === undefined) return only;
+  const known = config.repositories.map(({ variant, arch }) => `${variant}/${arch}`).join(', ');
+  const variant = wanted.variant ?? '*';
+  const arch = wanted.arch ?? '*';
+  throw new GantryError(
+    'workspace/no-repository',
+    `Cannot choose a repository: ${quote(`${variant}/${arch}`)} matches ${matches.length} of them; expected exactly one of ${known}`,
+    { variant, arch },
+  );
+}
+
+/** Runs `work` while no other gantry changes this workspace. @throws GantryError `files/locked` */
+export async function withWorkspaceLock<T>(workspace: Workspace, work: () => Promise<T>): Promise<T> {
+  return withLock(privatePath(workspace, 'lock.sqlite'), { waitMs: LOCK_WAIT_MS }, work);
+}
+
+/** A path under `.gantry/`, which is this machine's own. */
+export function privatePath(workspace: Workspace, ...segments: readonly string[]): string {
+  return join(workspace.directory, '.gantry', ...segments);
+}

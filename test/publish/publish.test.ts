@@ -1,0 +1,244 @@
+import assert from 'node:assert/strict';
+import { cp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { publishRepository, planRepository } from '../../lib/publish/publish.ts';
+import { readLive } from '../../lib/publish/live.ts';
+import { refreshRepository } from '../../lib/publish/refresh.ts';
+import { draftRoot, specOf } from '../../lib/repository/root-draft.ts';
+import { openWorkspace } from '../../lib/workspace/workspace.ts';
+import { draftPath } from '../../lib/workspace/draft-files.ts';
+import { requireRootChain, saveRootDraft } from '../../lib/workspace/root-files.ts';
+import { isGantryError } from '../../lib/errors.ts';
+import {
+  METAL,
+  addVersion,
+  engineerWithRelease,
+  engineerWithRoot,
+  keyOf,
+  makeKey,
+  publish,
+  sign,
+  type Engineer,
+} from '../support/engineer.ts';
+import { deniedStore, failingStore, interruptedStore } from '../support/faulty-store.ts';
+
+function metadata(engineer: Engineer, file: string): string {
+  return join(engineer.storeDirectory, 'metal', 'x86_64', file);
+}
+
+/** A second laptop with the same keys, workspace and store. */
+async function colleagueOf(engineer: Engineer): Promise<Engineer> {
+  const directory = join(engineer.directory, 'colleague');
+  await cp(engineer.workspace.directory, join(directory, 'my-os'), { recursive: true });
+  return { ...engineer, directory, workspace: await openWorkspace(join(directory, 'my-os')) };
+}
+
+test('publishRepository() writes timestamp.json last and leaves no draft', async (t) => {
+  const engineer = await engineerWithRoot(t);
+  await addVersion(engineer, '1.0.0');
+  await sign(engineer);
+  const { applied } = await publish(engineer);
+  const kinds = applied.map(({ write }) => write.kind);
+  assert.deepEqual(kinds, ['root', ...Array.from({ length: 7 }, () => 'target'), 'role', 'role', 'timestamp']);
+  assert.ok(applied.every(({ sent }) => sent));
+  await assert.rejects(stat(draftPath(engineer.workspace, METAL)));
+  assert.deepEqual(await readdir(join(engineer.workspace.directory, '.gantry', 'objects')), []);
+  const live = await readLive(engineer.workspace, engineer.store, METAL);
+  assert.deepEqual(live.trusted.manifest.updates.map(({ version }) => version), ['1.0.0']);
+});
+
+test('publishRepository() sends only what changed', async (t) => {
+  const engineer = await engineerWithRelease(t, '1.0.0');
+  await addVersion(engineer, '1.1.0');
+  await sign(engineer);
+  const { applied } = await publish(engineer);
+  assert.equal(applied.filter(({ write }) => write.kind === 'target').length, 7);
+  assert.equal(applied.filter(({ write }) => write.kind === 'root').length, 0);
+});
+
+test('publishRepository() says that nothing waits', async (t) => {
+  const engineer = await engineerWithRelease(t, '1.0.0');
+  await assert.rejects(publish(engineer), { code: 'publish/nothing', details: { repository: 'metal/x86_64' } });
+});
+
+test('publishRepository() refuses a draft whose signatures are missing', async (t) => {
+  const engineer = await engineerWithRoot(t);
+  await addVersion(engineer, '1.0.0');
+  await assert.rejects(publish(engineer), (error) => {
+    assert.ok(isGantryError(error, 'repository/incomplete'));
+    assert.deepEqual(error.details.missing.map(({ role, have, need }) => ({ role, have, need })), [{ role: 'targets', have: 0, need: 1 }]);
+    return true;
+  });
+  await assert.rejects(stat(metadata(engineer, 'timestamp.json')));
+});
+
+test('planRepository() writes nothing', async (t) => {
+  const engineer = await engineerWithRoot(t);
+  await addVersion(engineer, '1.0.0');
+  await sign(engineer);
+  const { writes } = await planRepository(engineer.workspace, engineer.store, METAL);
+  assert.equal(writes.at(-1)?.path, 'metal/x86_64/timestamp.json');
+  await assert.rejects(stat(metadata(engineer, '1.root.json')));
+});
+
+test('publishRepository() leaves the live repository as it was when any write fails, and resumes', async (t) => {
+  const engineer = await engineerWithRelease(t, '1.0.0');
+  const liveBefore = await readFile(metadata(engineer, 'timestamp.json'));
+  await addVersion(engineer, '1.1.0');
+  await sign(engineer);
+  const { writes } = await planRepository(engineer.workspace, engineer.store, METAL);
+  for (let arrived = 0; arrived < writes.length; arrived += 1) {
+    // Each try gets one write further than the one before.
+    const store = failingStore(engineer.store, arrived === 0 ? 0 : 1, 'before');
+    await assert.rejects(publishRepository(engineer.workspace, store, METAL, { now: engineer.now }), { code: 'store/failed' });
+    assert.deepEqual(await readFile(metadata(engineer, 'timestamp.json')), liveBefore);
+  }
+  const { applied } = await publish(engineer);
+  assert.deepEqual(applied.filter(({ sent }) => sent).map(({ write }) => write.kind), ['timestamp']);
+});
+
+test('publishRepository() looks whether a write arrived when its answer was lost', async (t) => {
+  const engineer = await engineerWithRelease(t, '1.0.0');
+  await addVersion(engineer, '1.1.0');
+  await sign(engineer);
+  const { writes } = await planRepository(engineer.workspace, engineer.store, METAL);
+  const store = failingStore(engineer.store, writes.length - 1, 'after');
+  await publishRepository(engineer.workspace, store, METAL, { now: engineer.now });
+  const live = await readLive(engineer.workspace, engineer.store, METAL);
+  assert.deepEqual(live.trusted.manifest.updates.map(({ version }) => version), ['1.0.0', '1.1.0']);
+});
+
+test('sign() after a publisher was killed right behind its last write finds that all is done', async (t) => {
+  const engineer = await engineerWithRelease(t, '1.0.0');
+  await addVersion(engineer, '1.1.0');
+  await sign(engineer);
+  const draft = await readFile(draftPath(engineer.workspace, METAL));
+  await publish(engineer);
+  await writeFile(draftPath(engineer.workspace, METAL), draft);
+  assert.deepEqual(await sign(engineer), { items: [], redrafted: [] });
+  await assert.rejects(stat(draftPath(engineer.workspace, METAL)));
+});
+
+test('publishRepository() gives the loser of a race a conflict, and sign and publish once more is all it takes', async (t) => {
+  const engineer = await engineerWithRelease(t, '1.0.0');
+  const colleague = await colleagueOf(engineer);
+  await addVersion(engineer, '1.1.0');
+  await sign(engineer);
+  await addVersion(colleague, '1.2.0');
+  await sign(colleague);
+  const racing = interruptedStore(
+    colleague.store,
+    (path) => path.endsWith('timestamp.json') || path.endsWith('.targets.json'),
+    async () => {
+      await publish(engineer);
+    },
+  );
+  await assert.rejects(publishRepository(colleague.workspace, racing, METAL, { now: colleague.now }), { code: 'publish/conflict' });
+  await sign(colleague);
+  await publish(colleague);
+  const live = await readLive(colleague.workspace, colleague.store, METAL);
+  assert.deepEqual(live.trusted.manifest.updates.map(({ version }) => version), ['1.0.0', '1.1.0', '1.2.0']);
+});
+
+test('publishRepository() skips a version number that a crashed publisher took', async (t) => {
+  const engineer = await engineerWithRelease(t, '1.0.0');
+  await addVersion(engineer, '1.1.0');
+  await sign(engineer);
+  await writeFile(metadata(engineer, '2.targets.json'), '{"left": "by somebody"}');
+  await assert.rejects(publish(engineer), { code: 'publish/conflict' });
+  await sign(engineer);
+  await publish(engineer);
+  const live = await readLive(engineer.workspace, engineer.store, METAL);
+  assert.equal(live.trusted.published?.targets.role.version, 3);
+});
+
+test('publishRepository() stops at a target file that has other bytes', async (t) => {
+  const engineer = await engineerWithRoot(t);
+  await addVersion(engineer, '1.0.0');
+  await sign(engineer);
+  const { writes } = await planRepository(engineer.workspace, engineer.store, METAL);
+  const image = writes.find(({ kind, bytes }) => kind === 'target' && bytes === undefined);
+  assert.ok(image !== undefined);
+  await publishRepository(engineer.workspace, failingStore(engineer.store, 2, 'before'), METAL, { now: engineer.now }).catch(() => undefined);
+  await writeFile(join(engineer.storeDirectory, image.path), 'other bytes');
+  await assert.rejects(publish(engineer), { code: 'publish/target-differs', details: { path: image.path } });
+  await assert.rejects(stat(metadata(engineer, 'timestamp.json')));
+});
+
+test('readLive() refuses a store that was rolled back', async (t) => {
+  const engineer = await engineerWithRelease(t, '1.0.0');
+  const old = await readFile(metadata(engineer, 'timestamp.json'));
+  await addVersion(engineer, '1.1.0');
+  await sign(engineer);
+  await publish(engineer);
+  await writeFile(metadata(engineer, 'timestamp.json'), old);
+  await assert.rejects(readLive(engineer.workspace, engineer.store, METAL), {
+    code: 'publish/rolled-back',
+    details: { role: 'timestamp', published: 2, live: 1 },
+  });
+});
+
+test('readLive() refuses a store that was emptied', async (t) => {
+  const engineer = await engineerWithRelease(t, '1.0.0');
+  await rm(engineer.storeDirectory, { recursive: true });
+  await assert.rejects(readLive(engineer.workspace, engineer.store, METAL), { code: 'publish/rolled-back' });
+});
+
+test('readLive() never reads a denial as an empty repository', async (t) => {
+  const engineer = await engineerWithRelease(t, '1.0.0');
+  await assert.rejects(readLive(engineer.workspace, deniedStore(engineer.store), METAL), { code: 'store/denied' });
+});
+
+test('readLive() refuses live metadata that our root chain does not prove', async (t) => {
+  const engineer = await engineerWithRelease(t, '1.0.0');
+  const stranger = await engineerWithRelease(t, '1.0.0');
+  await cp(metadata(stranger, 'timestamp.json'), metadata(engineer, 'timestamp.json'));
+  await cp(metadata(stranger, '1.snapshot.json'), metadata(engineer, '1.snapshot.json'));
+  await assert.rejects(readLive(engineer.workspace, engineer.store, METAL), (error) => isGantryError(error) && error.code !== 'store/missing');
+});
+
+test('publishRepository() refuses a root under which a live role would not verify', async (t) => {
+  const engineer = await engineerWithRelease(t, '1.0.0');
+  const { latest } = await requireRootChain(engineer.workspace);
+  const online = { keys: [await makeKey(engineer, 'online-2')], threshold: 1 };
+  const spec = { ...specOf(latest.role), snapshot: online, timestamp: online };
+  await saveRootDraft(engineer.workspace, draftRoot(spec, engineer.now, engineer.workspace.expiry, latest.role));
+  await sign(engineer);
+  await assert.rejects(publish(engineer), { code: 'repository/root-transition', details: { version: 2, role: 'timestamp' } });
+  await assert.rejects(stat(metadata(engineer, '2.root.json')));
+});
+
+test('publishRepository() publishes a root by itself, and another workspace adopts it', async (t) => {
+  const engineer = await engineerWithRelease(t, '1.0.0');
+  const colleague = await colleagueOf(engineer);
+  const { latest } = await requireRootChain(engineer.workspace);
+  const both = { keys: [keyOf(engineer, 'online'), await makeKey(engineer, 'online-2')], threshold: 1 };
+  const spec = { ...specOf(latest.role), snapshot: both, timestamp: both };
+  await saveRootDraft(engineer.workspace, draftRoot(spec, engineer.now, engineer.workspace.expiry, latest.role));
+  await sign(engineer);
+  const { applied } = await publish(engineer);
+  assert.deepEqual(applied.map(({ write }) => write.path), ['metal/x86_64/2.root.json']);
+  const live = await readLive(colleague.workspace, colleague.store, METAL);
+  assert.equal(live.trusted.chain.latest.role.version, 2);
+  assert.equal((await requireRootChain(colleague.workspace)).latest.role.version, 2);
+});
+
+test('refreshRepository() renews snapshot and timestamp only', async (t) => {
+  const engineer = await engineerWithRelease(t, '1.0.0');
+  engineer.now = new Date(engineer.now.getTime() + 86_400_000);
+  await refreshRepository(engineer.workspace, engineer.store, METAL, { now: engineer.now, roles: 'online' });
+  await sign(engineer);
+  const { applied } = await publish(engineer);
+  assert.deepEqual(
+    applied.map(({ write }) => write.path),
+    ['metal/x86_64/2.snapshot.json', 'metal/x86_64/timestamp.json'],
+  );
+});
+
+test('addRelease() refuses a version that is published, or older', async (t) => {
+  const engineer = await engineerWithRelease(t, '1.1.0');
+  await assert.rejects(addVersion(engineer, '1.1.0'), { code: 'release/duplicate' });
+  await assert.rejects(addVersion(engineer, '1.0.0'), { code: 'release/not-newer' });
+  await assert.rejects(stat(draftPath(engineer.workspace, METAL)));
+});

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { parse } from 'smol-toml';
+import { parseOffset } from '../../lib/release/duration.ts';
+import { parseConfig } from '../../lib/workspace/config.ts';
+
+const folder = new URL('../../repo-layout/', import.meta.url);
+const textOf = (name: string): string => readFileSync(new URL(name, folder), 'utf8');
+
+const HOUR = 3600;
+const DAY = 24 * HOUR;
+/** Seed bound and offset in seconds, as Bottlerocket's tools compute them from its policies. */
+const BOUNDS: Readonly<Record<string, readonly (readonly [number, number])[]>> = {
+  'default-waves': [[0, HOUR], [20, 4 * HOUR], [102, DAY], [307, 2 * DAY], [819, 4 * DAY], [1228, 5 * DAY], [1843, 6 * DAY]],
+  'accelerated-waves': [[0, HOUR], [61, 4 * HOUR], [245, 8 * HOUR], [819, 16 * HOUR], [1638, DAY]],
+  ohno: [[0, 1800], [102, HOUR], [512, 2 * HOUR], [1024, 9000], [1843, 3 * HOUR]],
+  'slow-roll': [[0, HOUR], [20, DAY], [102, 3 * DAY], [307, 7 * DAY], [819, 9 * DAY], [1228, 12 * DAY], [1843, 13 * DAY]],
+};
+
+test('repo-layout/ holds exactly what gantry init copies', () => {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  assert.deepEqual(files.map(({ name }) => name).toSorted(), [
+    'README.md',
+    'accelerated-waves.toml',
+    'cloudfront.json',
+    'default-waves.toml',
+    'expiry.toml',
+    'gantry.toml',
+    'gitignore',
+    'nginx.conf',
+    'ohno.toml',
+    'slow-roll.toml',
+  ]);
+});
+
+test('gantry.toml is complete once its placeholders are filled', () => {
+  const text = textOf('gantry.toml');
+  assert.deepEqual(text.match(/\{\{\w+\}\}/gu), ['{{product}}', '{{store}}', '{{variant}}', '{{arch}}']);
+  assert.deepEqual(parseConfig(text.replaceAll(/\{\{(\w+)\}\}/gu, 'my_$1'), 'gantry.toml'), {
+    product: 'my_product',
+    store: 'my_store',
+    repositories: [{ variant: 'my_variant', arch: 'my_arch' }],
+  });
+});
+
+test('policies/expiry.toml states 52 weeks, and 2, 2 and 1', () => {
+  const policy = parse(textOf('policies/expiry.toml'));
+  const weeks = Object.fromEntries(Object.entries(policy).map(([member, value]) => [member, parseOffset(String(value)) / (7 * DAY)]));
+  assert.deepEqual(weeks, { root_expiration: 52, targets_expiration: 2, snapshot_expiration: 2, timestamp_expiration: 1 });
+});
+
+for (const [name, bounds] of Object.entries(BOUNDS)) {
+  test(`policies/waves/${name}.toml gives the bounds and times that stock tools would`, () => {
+    const { waves } = parse(textOf(`policies/waves/${name}.toml`)) as { waves: { start_after: string; fleet_percentage: number }[] };
+    const seeds = [0, ...waves.map(({ fleet_percentage }) => Math.floor((fleet_percentage * 2048) / 100))];
+    assert.deepEqual(waves.map(({ start_after }, at) => [seeds[at], parseOffset(start_after)]), bounds);
+    for (const wave of waves) assert.deepEqual(Object.keys(wave), ['start_after', 'fleet_percentage']);
+  });
+}
+
+test('hosting/cloudfront.json keeps query strings out of every cache key and compresses nothing', () => {
+  const text = textOf('hosting/cloudfront.json');
+  const { Resources } = JSON.parse(text) as { Resources: Record<string, { Type: string }> };
+  const policies = Object.values(Resources).filter(({ Type }) => Type === 'AWS::CloudFront::CachePolicy');
+  assert.equal(policies.length, 2);
+  assert.equal(text.match(/"QueryStringBehavior": "none"/gu)?.length, 2);
+  assert.equal(text.match(/"Compress": false/gu)?.length, 2);
+  assert.doesNotMatch(text, /"(?:Compress|EnableAcceptEncoding\w+)": true/u);
+  assert.match(text, /"ErrorCode": 404, "ErrorCachingMinTTL": 0/u);
+});
+
+test('README.md states the cache headers that hosting/nginx.conf sends', () => {
+  const sent = [...textOf('hosting/nginx.conf').matchAll(/Cache-Control "([^"]+)"/gu)];
+  assert.equal(sent.length, 4);
+  const readme = textOf('README.md');
+  for (const [, header] of sent) assert.ok(readme.includes(`\`${header ?? ''}\``), header);
+});
+
+test('gitignore keeps private state and private keys out, and public keys in', () => {
+  const lines = textOf('gitignore').split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  assert.deepEqual(lines, ['/.gantry/', '*.pem', '!*.pub.pem']);
+});
