@@ -126,6 +126,10 @@ export interface ErrorDetails {
   'server/port-in-use': { readonly host: string; readonly port: number };
   'server/not-a-store': { readonly path: string };
 
+  // the command line
+  'usage/confirm': { readonly question: string };
+  'usage/option': { readonly option: string };
+
   // anywhere: the caller's AbortSignal fired
   'aborted': Record<string, never>;
 }

@@ -88,7 +88,7 @@ test('parseManifest() escapes and cuts a hostile member name in its message', ()
     () => parseText(`{"updates": [], "migrations": {${JSON.stringify(name)}: []}}`),
     (error) => {
       assert.ok(isGantryError(error, 'release/bad-manifest'));
-      assert.doesNotMatch(error.message, /[\u001b\u202e]/u);
+      assert.ok(!error.message.includes('\u001b') && !error.message.includes('\u202e'), error.message);
       assert.ok(error.message.length < 400);
       return true;
     },

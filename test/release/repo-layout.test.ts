@@ -74,7 +74,7 @@ test('README.md states the cache headers that hosting/nginx.conf sends', () => {
   const sent = [...textOf('hosting/nginx.conf').matchAll(/Cache-Control "([^"]+)"/gu)];
   assert.equal(sent.length, 4);
   const readme = textOf('README.md');
-  for (const [, header] of sent) assert.ok(readme.includes(`\`${header ?? ''}\``), header);
+  for (const [, header = ''] of sent) assert.ok(readme.includes(`\`${header}\``), header);
 });
 
 test('gitignore keeps private state and private keys out, and public keys in', () => {

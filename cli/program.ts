@@ -1,0 +1,102 @@
+/** The command line as a whole: global options, every command, help. */
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { commands } from './commands/index.ts';
+import type { Context } from './context.ts';
+
+/** What a command has to say in the end. */
+export interface Outcome {
+  /** Becomes one object on stdout with `--json`. */
+  readonly json: object;
+  /** Printed on stdout otherwise. */
+  readonly lines: readonly string[];
+  readonly exitCode?: number;
+}
+
+export type OptionValues = Readonly<Record<string, string | boolean | undefined>>;
+
+/**
+ * A command as data. Its file imports nothing heavy: `run` imports what it needs when it is called, so that
+ * `gantry --help` stays quick.
+ */
+export interface CommandSpec {
+  readonly name: string;
+  /** commander's notation: `<directory>`, `[names...]` */
+  readonly arguments?: readonly (readonly [notation: string, description: string])[];
+  readonly summary: string;
+  /** More than the summary, for `--help`. */
+  readonly description?: string;
+  readonly options?: readonly OptionSpec[];
+  readonly examples?: readonly string[];
+  /** A noun: its verbs. */
+  readonly subcommands?: readonly CommandSpec[];
+  readonly run?: (context: Context, args: readonly string[], options: OptionValues) => Promise<Outcome>;
+}
+
+export interface OptionSpec {
+  readonly flags: string;
+  readonly description: string;
+  readonly required?: boolean;
+  readonly default?: string;
+  readonly choices?: readonly string[];
+}
+
+export function buildProgram(context: Context, onOutcome: (outcome: Outcome) => void): Command {
+  const program = new Command('gantry')
+    .description('Signs, publishes and delivers image-based operating-system updates through The Update Framework.')
+    .version(packageVersion(), '--version', 'print the version')
+    .option('-C, --workspace <dir>', 'act in this workspace instead of the current directory')
+    .option('--json', 'print one JSON object on stdout')
+    .option('-y, --yes', 'answer yes to every question')
+    .option('-q, --quiet', 'no progress and no notes')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand('help [command]', 'show help of a command')
+    .showSuggestionAfterError(true)
+    .exitOverride()
+    // Errors are printed by main.ts, in one form.
+    .configureOutput({ writeErr: () => undefined })
+    .addHelpText('after', '\nNew here? gantry demo shows the whole job in ten seconds.');
+  for (const spec of commands) add(program, spec, context, onOutcome);
+  return program;
+}
+
+function add(parent: Command, spec: CommandSpec, context: Context, onOutcome: (outcome: Outcome) => void): void {
+  const command = parent
+    .command(spec.name)
+    .summary(spec.summary)
+    .description(spec.description ?? spec.summary)
+    .showSuggestionAfterError(true)
+    .helpOption('-h, --help', 'show help')
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined });
+  for (const [notation, description] of spec.arguments ?? []) command.argument(notation, description);
+  for (const option of spec.options ?? []) addOption(command, option);
+  if (spec.examples !== undefined) command.addHelpText('after', `\nExamples:\n${spec.examples.map((line) => `  $ ${line}`).join('\n')}`);
+  for (const verb of spec.subcommands ?? []) add(command, verb, context, onOutcome);
+  const { run } = spec;
+  if (run === undefined) return;
+  command.action(async () => {
+    onOutcome(await run(context, command.args, command.optsWithGlobals<OptionValues>()));
+  });
+}
+
+function addOption(command: Command, spec: OptionSpec): void {
+  const option = command.createOption(spec.flags, spec.description);
+  if (spec.default !== undefined) option.default(spec.default);
+  if (spec.choices !== undefined) option.choices([...spec.choices]);
+  if (spec.required === true) option.makeOptionMandatory();
+  command.addOption(option);
+}
+
+/** Beside `cli/` in the sources, beside `dist/` in the package. */
+function packageVersion(): string {
+  for (const up of ['../package.json', '../../package.json']) {
+    try {
+      const parsed: unknown = JSON.parse(readFileSync(new URL(up, import.meta.url), 'utf8'));
+      if (typeof parsed === 'object' && parsed !== null && 'version' in parsed && typeof parsed.version === 'string') return parsed.version;
+    } catch {
+      // The other place has it.
+    }
+  }
+  return '0.0.0';
+}

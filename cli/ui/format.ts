@@ -1,0 +1,48 @@
+/** Numbers as people read them. */
+
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+/** `64.0 MiB`; whole bytes below 1 KiB. */
+export function formatBytes(bytes: number): string {
+  let unit = 0;
+  let value = bytes;
+  while (value >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit] ?? ''}`;
+}
+
+/** Megabytes (10^6) a second. */
+export function formatRate(bytes: number, ms: number): string {
+  return ms <= 0 ? '-' : `${(bytes / 1000 / ms).toFixed(0)} MB/s`;
+}
+
+/** `950 ms`, `4.2 s`, `3 min 20 s` */
+export function formatDuration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+  return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+}
+
+/** `in 13 days`, `2 hours ago` */
+export function formatWhen(date: Date, now: Date): string {
+  const ms = Math.abs(date.getTime() - now.getTime());
+  const [amount, unit] =
+    ms < 3_600_000
+      ? [Math.floor(ms / 60_000), 'minute']
+      : ms < 2 * 86_400_000
+        ? [Math.floor(ms / 3_600_000), 'hour']
+        : [Math.floor(ms / 86_400_000), 'day'];
+  const text = `${amount} ${unit}${amount === 1 ? '' : 's'}`;
+  return date.getTime() >= now.getTime() ? `in ${text}` : `${text} ago`;
+}
+
+/** The start of a digest, enough to tell two apart. */
+export function shortId(id: string): string {
+  return id.slice(0, 12);
+}
+
+export function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}
