@@ -56,6 +56,7 @@ export interface ErrorDetails {
   'keys/passphrase-wrong': { readonly path: string };
   'keys/mismatch': { readonly name: string; readonly expected: string; readonly found: string };
   'keys/bad-signature': { readonly keyId: string };
+  'keys/example': { readonly keyId: string };
 
   // release
   'release/bad-version': { readonly version: string };

@@ -1,9 +1,12 @@
 /** The stage of the demo: a release engineer with a workspace, a server, and a host that knows one root and one URL. */
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import type { KeyObject } from 'node:crypto';
 import { join } from 'node:path';
 import { openRepository, type RepositoryClient } from '../../lib/client/index.ts';
 import { writeKeyFile } from '../../lib/keys/key-file.ts';
 import { generatePrivateKey } from '../../lib/keys/generate.ts';
+import { readPrivateKey } from '../../lib/keys/pkcs8.ts';
+import { passphraseFrom } from '../../lib/keys/passphrase.ts';
 import { publishRepository } from '../../lib/publish/publish.ts';
 import { signDrafts } from '../../lib/publish/sign.ts';
 import type { StaticServer } from '../../lib/server/static-server.ts';
@@ -20,6 +23,8 @@ export interface Scene {
   /** Where everything lies; temporary unless the person named it. */
   readonly directory: string;
   readonly repository: RepositoryName;
+  /** Sign with the keys that everybody has. */
+  readonly exampleKeys: boolean;
   workspace?: Workspace;
   server?: StaticServer;
   host?: RepositoryClient;
@@ -52,11 +57,22 @@ export function need<T>(value: T | undefined, what: string): T {
 
 /** Makes a key of the engineer's and tells the workspace its public half. */
 export async function makeKey(scene: Scene, name: string): Promise<PublicKey> {
-  const privateKey = await generatePrivateKey('ed25519');
+  const example = scene.exampleKeys ? await readExampleKey(name) : undefined;
+  const privateKey = example ?? (await generatePrivateKey('ed25519'));
   await writeKeyFile(paths(scene).keys, name, privateKey, { passphrase: undefined });
   const key = publicKeyFromKeyObject(privateKey);
   await rememberKey(need(scene.workspace, 'workspace'), name, key);
   return key;
+}
+
+/** One of the keys in `keys-example/`: beside `cli/` in the sources, beside `dist/` in the package. */
+async function readExampleKey(name: string): Promise<KeyObject | undefined> {
+  for (const up of ['../..', '../../..']) {
+    const file = new URL(`${up}/keys-example/${name}.pem`, import.meta.url);
+    const text = await readFile(file, 'utf8').catch(() => undefined);
+    if (text !== undefined) return readPrivateKey(text, file.pathname, async () => Promise.reject(new RangeError('it is not encrypted')));
+  }
+  return undefined;
 }
 
 /** What `gantry sign && gantry publish` does; returns the bytes that were sent. */
@@ -73,7 +89,7 @@ export async function sign(scene: Scene): Promise<void> {
   await signDrafts(need(scene.workspace, 'workspace'), storeOf(scene), {
     keysDirectory: paths(scene).keys,
     // The demo's keys are not encrypted, so nobody is asked.
-    askPassphrase: async () => Promise.reject(new RangeError('the keys of the demo have no passphrase')),
+    passphrases: passphraseFrom({ env: {} }),
     now: new Date(),
   });
 }

@@ -15,11 +15,13 @@ import { fromSystemError, readWholeFile } from '../files/read.ts';
 import { keyIdOf, publicKeyFromKeyObject, publicKeyFromPem, publicKeyToPem } from '../tuf/key.ts';
 import type { KeyId, PublicKey } from '../tuf/types.ts';
 import { signerFromKeyObject } from './key-signer.ts';
-import { encryptPrivateKey, plainPrivateKey, readPrivateKey } from './pkcs8.ts';
+import { encodePem, readPemBlock, unreadable } from './pem.ts';
+import { checkPassphrase, encryptPrivateKey, isEncrypted, plainPrivateKey, readPrivateKey, unsupportedKind } from './pkcs8.ts';
 import type { Signer } from './signer.ts';
 
 const KEY_FILE_MAX_BYTES = 1 << 16;
-const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/u;
+// `x.pub` is not a name: its private file would take the place of the public one of `x`.
+const NAME = /^(?!.*\.pub$)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/u;
 const PUBLIC_SUFFIX = '.pub.pem';
 
 /** A key of which the public half is at hand. */
@@ -29,64 +31,125 @@ export interface KeyFile {
   readonly key: PublicKey;
   /** Absent when the private half is elsewhere. */
   readonly privatePath?: string;
+  /** Whether the private half needs a passphrase; absent when it is elsewhere or cannot be read. */
+  readonly encrypted?: boolean;
+}
+
+/** A key of which both halves were just written. */
+export interface WrittenKeyFile extends Required<KeyFile> {
+  readonly publicPath: string;
 }
 
 /** @throws GantryError `keys/bad-name` */
 export function checkKeyName(name: string): string {
   if (NAME.test(name)) return name;
-  throw new GantryError('keys/bad-name', `Cannot name a key ${quote(name)}: expected letters, digits, - and _, starting with a letter or digit, at most 64`, {
-    name,
-  });
+  throw new GantryError(
+    'keys/bad-name',
+    `Cannot name a key ${quote(name)}: expected letters, digits, ".", "_" and "-", starting with a letter or digit, not ending with .pub, at most 64`,
+    { name },
+  );
 }
 
 /**
+ * Writes both halves, or none. A directory that is made for them is its owner's alone (0700).
+ *
  * @param options.passphrase `undefined` writes the private key as it is: only when a person asked for that
- * @throws GantryError `keys/exists`, `keys/bad-name`, `files/…`
+ * @throws GantryError `keys/exists`, `keys/bad-name`, `keys/passphrase-needed`, `tuf/key-unsupported`, `files/…`
  */
 export async function writeKeyFile(
   directory: string,
   name: string,
   privateKey: KeyObject,
   options: { readonly passphrase: string | undefined },
-): Promise<Required<KeyFile>> {
+): Promise<WrittenKeyFile> {
   const privatePath = join(directory, `${checkKeyName(name)}.pem`);
+  const publicPath = join(directory, `${name}${PUBLIC_SUFFIX}`);
   const key = publicKeyFromKeyObject(privateKey);
-  const text = options.passphrase === undefined ? plainPrivateKey(privateKey) : await encryptPrivateKey(privateKey, options.passphrase);
+  const { passphrase } = options;
+  const text = passphrase === undefined ? plainPrivateKey(privateKey) : await encryptPrivateKey(privateKey, checkPassphrase(passphrase, privatePath));
   await ensurePrivateDirectory(directory);
+  await refuseTaken(name, async () => writeNewFile(privatePath, text, { mode: 0o600 }));
   try {
-    await writeNewFile(privatePath, text, { mode: 0o600 });
-    await writeNewFile(join(directory, `${name}${PUBLIC_SUFFIX}`), publicKeyToPem(key)).catch(async (error: unknown) => {
-      await rm(privatePath, { force: true });
-      throw error;
-    });
+    await refuseTaken(name, async () => writeNewFile(publicPath, publicKeyToPem(key)));
+  } catch (error) {
+    await rm(privatePath, { force: true });
+    throw error;
+  }
+  return { name, key, keyId: keyIdOf(key), privatePath, publicPath, encrypted: passphrase !== undefined };
+}
+
+async function refuseTaken(name: string, write: () => Promise<void>): Promise<void> {
+  try {
+    await write();
   } catch (cause) {
     if (!isGantryError(cause, 'files/exists')) throw cause;
-    throw new GantryError('keys/exists', `Cannot make the key ${quote(name)}: ${quote(cause.details.path)} exists already`, { name, path: cause.details.path }, { cause });
+    const { path } = cause.details;
+    throw new GantryError('keys/exists', `Cannot make the key ${quote(name)}: ${quote(path)} exists already; expected a new name`, { name, path }, { cause });
   }
-  return { name, key, keyId: keyIdOf(key), privatePath };
 }
 
-/** @throws GantryError `files/missing`, `tuf/malformed`, `tuf/key-unsupported` */
+/**
+ * Brings a key of openssl's into a keys directory: PKCS#8, encrypted or not.
+ *
+ * @param source stays as it is
+ * @param target.passphrase what the copy is encrypted with; `undefined` writes it as it is
+ * @param passphrase of the source, asked for only when it is encrypted
+ * @throws GantryError like `openKeySigner` and `writeKeyFile`
+ */
+export async function importKeyFile(
+  source: string,
+  target: { readonly directory: string; readonly name: string; readonly passphrase: string | undefined },
+  passphrase: (path: string) => Promise<string>,
+): Promise<WrittenKeyFile> {
+  const privateKey = await readPrivateFile(source, checkKeyName(target.name), passphrase);
+  return writeKeyFile(target.directory, target.name, privateKey, { passphrase: target.passphrase });
+}
+
+/**
+ * A public key in SPKI PEM, as `openssl pkey -pubout` writes it.
+ *
+ * @throws GantryError `files/missing`, `files/not-readable`, `keys/unreadable`, `keys/unsupported`
+ */
 export async function readPublicKeyFile(path: string): Promise<PublicKey> {
-  return publicKeyFromPem(await readText(path));
+  const { label, der } = readPemBlock(await readText(path), ['PUBLIC KEY'], path);
+  try {
+    return publicKeyFromPem(encodePem(label, der));
+  } catch (cause) {
+    if (isGantryError(cause, 'tuf/key-unsupported')) throw unsupportedKind(path, cause);
+    throw unreadable(path, 'it holds no public key that openssl knows', cause);
+  }
 }
 
-/** Every key with a public half in the directory, by name; none when there is no directory. */
+/**
+ * Every key with a public half in the directory, by name; none when there is no directory. Nothing is decrypted.
+ *
+ * @throws GantryError like `readPublicKeyFile`
+ */
 export async function listKeyFiles(directory: string): Promise<readonly KeyFile[]> {
-  const names = await readdir(directory).catch((error: unknown) => {
+  const files = await readdir(directory).catch((error: unknown) => {
     const known = fromSystemError(error, directory, 'read');
     if (isGantryError(known, 'files/missing')) return [];
     throw known;
   });
-  const present = new Set(names);
-  const keys = names.filter((name) => name.endsWith(PUBLIC_SUFFIX)).map((name) => name.slice(0, -PUBLIC_SUFFIX.length));
+  const present = new Set(files);
+  const names = files.filter((file) => file.endsWith(PUBLIC_SUFFIX)).map((file) => file.slice(0, -PUBLIC_SUFFIX.length));
   return Promise.all(
-    keys.toSorted().map(async (name) => {
+    names.filter((name) => NAME.test(name)).toSorted().map(async (name) => {
       const key = await readPublicKeyFile(join(directory, `${name}${PUBLIC_SUFFIX}`));
-      const privatePath = present.has(`${name}.pem`) ? { privatePath: join(directory, `${name}.pem`) } : {};
-      return { name, key, keyId: keyIdOf(key), ...privatePath };
+      const privateHalf = present.has(`${name}.pem`) ? await describePrivate(join(directory, `${name}.pem`)) : {};
+      return { name, key, keyId: keyIdOf(key), ...privateHalf };
     }),
   );
+}
+
+async function describePrivate(privatePath: string): Promise<Pick<KeyFile, 'privatePath' | 'encrypted'>> {
+  try {
+    return { privatePath, encrypted: isEncrypted(await readText(privatePath), privatePath) };
+  } catch (error) {
+    // A listing goes on; whoever wants to sign with this key is told what is wrong with it.
+    if (error instanceof GantryError) return { privatePath };
+    throw error;
+  }
 }
 
 export interface OpenKeyOptions {
@@ -98,19 +161,25 @@ export interface OpenKeyOptions {
 }
 
 /**
- * @throws GantryError `keys/missing`, `files/exposed`, `keys/passphrase-wrong`, `keys/unreadable`, `keys/unsupported`, `keys/mismatch`
+ * A signer for a private key file: PKCS#8, encrypted or not.
+ *
+ * @throws GantryError `keys/missing`, `files/exposed`, `keys/passphrase-wrong`, `keys/passphrase-needed`, `keys/unreadable`,
+ *   `keys/unsupported`, `keys/mismatch`
  */
 export async function openKeySigner(path: string, options: OpenKeyOptions): Promise<Signer> {
-  await refuseExposed(path, options.name);
-  const privateKey = await readPrivateKey(await readText(path), path, async () => options.passphrase(path));
-  const signer = signerFromKeyObject(privateKey);
   const { expected, name } = options;
+  const signer = signerFromKeyObject(await readPrivateFile(path, name, options.passphrase));
   if (expected === undefined || signer.keyId === expected) return signer;
   throw new GantryError(
     'keys/mismatch',
     `Cannot sign with ${quote(path)}: it holds the key ${signer.keyId.slice(0, 12)}…; expected ${expected.slice(0, 12)}… as ${quote(name)}`,
     { name, expected, found: signer.keyId },
   );
+}
+
+async function readPrivateFile(path: string, name: string, passphrase: (path: string) => Promise<string>): Promise<KeyObject> {
+  await refuseExposed(path, name);
+  return readPrivateKey(await readText(path), path, async () => passphrase(path));
 }
 
 async function refuseExposed(path: string, name: string): Promise<void> {

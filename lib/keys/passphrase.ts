@@ -21,28 +21,37 @@ export interface PassphraseSources {
   readonly fd?: number | undefined;
   /** `GANTRY_PASSPHRASE` is deleted from it. */
   readonly env: Record<string, string | undefined>;
-  /** Absent when there is nobody to ask. */
-  readonly prompt?: ((path: string) => Promise<string>) | undefined;
+  /** Asks a person; absent when there is nobody. `attempt` counts from 0, and grows when the answer was wrong. */
+  readonly prompt?: ((path: string, attempt: number) => Promise<string>) | undefined;
 }
 
-/**
- * A function that gives the passphrase for a key file; everything but a person is asked once.
- *
- * @throws GantryError `keys/passphrase-needed`, `files/…`
- */
-export function passphraseFrom(sources: PassphraseSources): (path: string) => Promise<string> {
+export interface PassphraseSource {
+  /** How often it is worth asking for the same key: a file does not change its mind, a person does. */
+  readonly tries: number;
+  /** @throws GantryError `keys/passphrase-needed`, `files/…` */
+  ask(path: string, attempt: number): Promise<string>;
+}
+
+const PERSON_TRIES = 3;
+
+/** The passphrases of key files; everything but a person is read once, and answers for every key. */
+export function passphraseFrom(sources: PassphraseSources): PassphraseSource {
   const fromEnvironment = sources.env[PASSPHRASE_VARIABLE];
   delete sources.env[PASSPHRASE_VARIABLE];
   let given: Promise<string | undefined> | undefined;
-  return async (path) => {
-    given ??= readGiven(sources, fromEnvironment);
-    const passphrase = (await given) ?? (await sources.prompt?.(path));
-    if (passphrase !== undefined && passphrase !== '') return passphrase;
-    throw new GantryError(
-      'keys/passphrase-needed',
-      `Cannot open the key ${quote(path)}: ${passphrase === '' ? 'the passphrase is empty' : 'no passphrase was given, and there is no terminal to ask on'}`,
-      { path },
-    );
+  const isGiven = sources.file !== undefined || sources.fd !== undefined || (fromEnvironment ?? '') !== '';
+  return {
+    tries: isGiven || sources.prompt === undefined ? 1 : PERSON_TRIES,
+    async ask(path, attempt) {
+      given ??= readGiven(sources, fromEnvironment);
+      const passphrase = (await given) ?? (await sources.prompt?.(path, attempt));
+      if (passphrase !== undefined && passphrase !== '') return passphrase;
+      throw new GantryError(
+        'keys/passphrase-needed',
+        `Cannot open the key ${quote(path)}: ${passphrase === '' ? 'the passphrase is empty' : 'no passphrase was given, and there is no terminal to ask on'}`,
+        { path },
+      );
+    },
   };
 }
 

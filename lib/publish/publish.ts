@@ -24,6 +24,12 @@ export interface Publication {
   readonly applied: readonly AppliedWrite[];
 }
 
+/** True when a draft or a root waits for this repository. */
+export async function hasSomethingToPublish(workspace: Workspace, store: Store, repository: RepositoryName): Promise<boolean> {
+  const { live, draft } = await readCurrent(workspace, store, repository);
+  return draft !== undefined || live.trusted.chain.latest.role.version > live.rootsStored;
+}
+
 /**
  * What publishing would write now.
  *

@@ -2,9 +2,10 @@
 import { draftFrom, manifestAfter, type Change, type Draft } from '../repository/draft.ts';
 import type { Store } from '../store/store.ts';
 import { saveDraft } from '../workspace/draft-files.ts';
-import { prepareRelease, type PreparedRelease, type ReleaseInput } from '../workspace/prepare-release.ts';
+import { checkImages, prepareRelease, type PreparedRelease, type ReleaseInput } from '../workspace/prepare-release.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import type { Workspace } from '../workspace/workspace.ts';
+import type { LiveState } from './live-state.ts';
 import { readCurrent } from './live.ts';
 
 export interface AddedRelease {
@@ -25,14 +26,29 @@ export async function addRelease(
   store: Store,
   input: ReleaseInput & { readonly now: Date },
 ): Promise<AddedRelease> {
-  const { repository, version, now } = input;
-  const { live, draft: existing } = await readCurrent(workspace, store, repository);
-  const options = { versions: live.versions, now, policy: workspace.expiry };
-  const earlier = existing?.changes ?? [];
-  manifestAfter(live.trusted, [...earlier, announce(repository, version)]);
+  const { live, earlier } = await checkRelease(workspace, store, input);
+  const options = { versions: live.versions, now: input.now, policy: workspace.expiry };
   const release = await prepareRelease(workspace, input);
   const draft = draftFrom(live.trusted, [...earlier, ...release.changes], options);
-  return { release, draft, draftPath: await saveDraft(workspace, repository, draft) };
+  return { release, draft, draftPath: await saveDraft(workspace, input.repository, draft) };
+}
+
+/**
+ * Learns what can be learnt before minutes of compression: the version, and that the images are there.
+ *
+ * @returns what is live, and the changes of a draft that waits
+ * @throws GantryError `release/…`, `files/missing`, `files/not-readable`, `image/empty`
+ */
+export async function checkRelease(
+  workspace: Workspace,
+  store: Store,
+  { repository, version, images }: Pick<ReleaseInput, 'repository' | 'version' | 'images'>,
+): Promise<{ readonly live: LiveState; readonly earlier: readonly Change[] }> {
+  const { live, draft } = await readCurrent(workspace, store, repository);
+  const earlier = draft?.changes ?? [];
+  manifestAfter(live.trusted, [...earlier, announce(repository, version)]);
+  await checkImages(images);
+  return { live, earlier };
 }
 
 /** The update without its images: enough to learn whether the version may be added, before minutes of compression. */

@@ -5,6 +5,7 @@
  * were over bytes which would not be published any more.
  */
 import type { MissingSignatures } from '../errors.ts';
+import type { PassphraseSource } from '../keys/passphrase.ts';
 import type { Signer } from '../keys/signer.ts';
 import { draftFrom, isBasedOn, pendingRequest, signDraft, type Draft } from '../repository/draft.ts';
 import { finishRoot, rootAuthorities, rootRequest } from '../repository/root-draft.ts';
@@ -13,7 +14,7 @@ import type { Store } from '../store/store.ts';
 import type { Envelope, KeyId, Root, Signature, TopRoleName } from '../tuf/types.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { readDraft, saveDraft } from '../workspace/draft-files.ts';
-import { signersAtHand, type AskPassphrase } from '../workspace/key-ring.ts';
+import { signersAtHand } from '../workspace/key-ring.ts';
 import { readRootChain, readRootDraft, removeRootDraft, saveRootChain, saveRootDraft } from '../workspace/root-files.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import type { LiveState } from './live-state.ts';
@@ -38,7 +39,7 @@ export interface SigningReport {
 
 export interface SigningOptions {
   readonly keysDirectory: string;
-  readonly askPassphrase: AskPassphrase;
+  readonly passphrases: PassphraseSource;
   readonly now: Date;
 }
 
@@ -63,11 +64,11 @@ export async function signDrafts(workspace: Workspace, store: Store, options: Si
 type SignRequest = (request: SigningRequest) => Promise<readonly Signature[]>;
 
 /** Signs with every key at hand that may; each private key is opened once. */
-function signWith({ keysDirectory, askPassphrase }: SigningOptions): SignRequest {
+function signWith({ keysDirectory, passphrases }: SigningOptions): SignRequest {
   const opened = new Map<KeyId, Signer>();
   return async ({ candidates, payload }) => {
     const unopened = new Set(candidates.filter((keyId) => !opened.has(keyId)));
-    for (const signer of await signersAtHand(keysDirectory, unopened, askPassphrase)) opened.set(signer.keyId, signer);
+    for (const signer of await signersAtHand(keysDirectory, unopened, passphrases)) opened.set(signer.keyId, signer);
     const signers = candidates.flatMap((keyId) => opened.get(keyId) ?? []);
     return Promise.all(signers.map(async (signer) => signer.sign(payload)));
   };

@@ -4,9 +4,10 @@
 import { mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { GantryError, quote } from '../errors.ts';
+import { GantryError, isGantryError, quote } from '../errors.ts';
 import { writeNewFile } from '../files/atomic.ts';
 import { listKeyFiles, openKeySigner, readPublicKeyFile, type KeyFile } from '../keys/key-file.ts';
+import type { PassphraseSource } from '../keys/passphrase.ts';
 import type { Signer } from '../keys/signer.ts';
 import { keyIdOf, publicKeyToPem } from '../tuf/key.ts';
 import type { KeyId, PublicKey } from '../tuf/types.ts';
@@ -19,8 +20,6 @@ export interface NamedKey {
   readonly key: PublicKey;
 }
 
-export type AskPassphrase = (path: string) => Promise<string>;
-
 /** `$XDG_CONFIG_HOME/gantry/keys/PRODUCT`, by default below `~/.config`. */
 export function defaultKeysDirectory(product: string, env: Readonly<Record<string, string | undefined>>): string {
   const config = env['XDG_CONFIG_HOME'];
@@ -31,20 +30,24 @@ function publicFolder(workspace: Workspace): string {
   return join(workspace.directory, 'keys');
 }
 
+export function publicKeyPath(workspace: Workspace, name: string): string {
+  return join(publicFolder(workspace), `${name}.pub.pem`);
+}
+
 /** Makes a public key known to the workspace. @throws GantryError `files/exists` */
 export async function rememberKey(workspace: Workspace, name: string, key: PublicKey): Promise<void> {
   await mkdir(publicFolder(workspace), { recursive: true });
-  await writeNewFile(join(publicFolder(workspace), `${name}.pub.pem`), publicKeyToPem(key));
+  await writeNewFile(publicKeyPath(workspace, name), publicKeyToPem(key));
 }
 
 /** @throws GantryError `keys/missing` */
 export async function publicKeyNamed(workspace: Workspace, name: string): Promise<NamedKey> {
-  const path = join(publicFolder(workspace), `${name}.pub.pem`);
+  const path = publicKeyPath(workspace, name);
   try {
     const key = await readPublicKeyFile(path);
     return { name, key, keyId: keyIdOf(key) };
   } catch (cause) {
-    if (!(cause instanceof GantryError) || cause.code !== 'files/missing') throw cause;
+    if (!isGantryError(cause, 'files/missing')) throw cause;
     throw new GantryError('keys/missing', `Cannot find the key ${quote(name)}: there is no ${quote(path)}`, { name, path }, { cause });
   }
 }
@@ -58,18 +61,24 @@ export async function namedKeys(workspace: Workspace): Promise<readonly NamedKey
 export async function signersAtHand(
   keysDirectory: string,
   wanted: ReadonlySet<KeyId>,
-  askPassphrase: AskPassphrase,
+  passphrases: PassphraseSource,
 ): Promise<readonly Signer[]> {
   const atHand = (await listKeyFiles(keysDirectory)).filter((file) => wanted.has(file.keyId));
   const signers: Signer[] = [];
   for (const file of atHand) {
-    const signer = await openPrivate(file, askPassphrase);
+    const signer = await openPrivate(file, passphrases);
     if (signer !== undefined) signers.push(signer);
   }
   return signers;
 }
 
-async function openPrivate(file: KeyFile, askPassphrase: AskPassphrase): Promise<Signer | undefined> {
-  if (file.privatePath === undefined) return undefined;
-  return openKeySigner(file.privatePath, { name: file.name, expected: file.keyId, passphrase: askPassphrase });
+async function openPrivate({ name, keyId, privatePath }: KeyFile, passphrases: PassphraseSource): Promise<Signer | undefined> {
+  if (privatePath === undefined) return undefined;
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await openKeySigner(privatePath, { name, expected: keyId, passphrase: async (path) => passphrases.ask(path, attempt) });
+    } catch (error) {
+      if (!isGantryError(error, 'keys/passphrase-wrong') || attempt + 1 >= passphrases.tries) throw error;
+    }
+  }
 }

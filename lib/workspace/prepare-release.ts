@@ -73,7 +73,6 @@ interface CompressedImage {
 export async function prepareRelease(workspace: Workspace, input: ReleaseInput): Promise<PreparedRelease> {
   const version = parseVersion(input.version);
   const compressions: readonly Compression[] = input.compression === 'both' ? ['zst', 'lz4'] : [input.compression === 'zstd' ? 'zst' : 'lz4'];
-  for (const image of IMAGES) await refuseUnusable(image, input.images[image]);
   const compressed: CompressedImage[] = [];
   for (const image of IMAGES) {
     for (const compression of compressions) compressed.push(await compressImage(workspace, input, image, compression));
@@ -85,7 +84,15 @@ export async function prepareRelease(workspace: Workspace, input: ReleaseInput):
   return describeRelease({ workspace, input, version, build, compressed });
 }
 
-/** Fails before minutes of compression, not after. */
+/**
+ * Fails before minutes of compression, not after.
+ *
+ * @throws GantryError `files/missing`, `files/not-readable`, `image/empty`
+ */
+export async function checkImages(images: ReleaseInput['images']): Promise<void> {
+  for (const image of IMAGES) await refuseUnusable(image, images[image]);
+}
+
 async function refuseUnusable(image: ImageKind, path: string): Promise<void> {
   const file = await openStableFile(path);
   try {

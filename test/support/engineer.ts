@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import type { TestContext } from 'node:test';
 import { generatePrivateKey } from '../../lib/keys/generate.ts';
 import { writeKeyFile } from '../../lib/keys/key-file.ts';
+import { passphraseFrom } from '../../lib/keys/passphrase.ts';
 import { publishRepository } from '../../lib/publish/publish.ts';
 import { addRelease } from '../../lib/publish/release.ts';
 import { signDrafts, type SigningReport } from '../../lib/publish/sign.ts';
@@ -83,7 +84,7 @@ export function usualSpec(engineer: Engineer): RootSpec {
 export async function sign(engineer: Engineer): Promise<SigningReport> {
   return signDrafts(engineer.workspace, engineer.store, {
     keysDirectory: engineer.keysDirectory,
-    askPassphrase: async () => Promise.reject(new RangeError('the keys of the tests have no passphrase')),
+    passphrases: passphraseFrom({ env: {} }),
     now: engineer.now,
   });
 }

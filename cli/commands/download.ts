@@ -1,0 +1,63 @@
+import type { RepositoryClient, VerifiedTarget } from '../../lib/client/index.ts';
+import type { Context } from '../context.ts';
+import { asHost } from '../host.ts';
+import { hostOptions, isSet, pathOf, textOption } from '../options.ts';
+import type { CommandSpec } from '../program.ts';
+import { formatBytes } from '../ui/format.ts';
+
+export const download: CommandSpec = {
+  name: 'download',
+  arguments: [
+    ['<url>', 'the repository: the folder of timestamp.json'],
+    ['<target>', 'a name that gantry verify lists'],
+  ],
+  summary: 'download one target, verified',
+  description: 'The file appears only when all of it was right; an existing one is replaced then.',
+  options: [
+    ...hostOptions,
+    { flags: '-o, --output <file>', description: 'where to (default: the name of the target, here)' },
+    { flags: '--decompress', description: 'write the raw image' },
+  ],
+  examples: [
+    'gantry download http://127.0.0.1:8080/metal/x86_64 --root 1.root.json manifest.json -o manifest.json',
+    'gantry download http://127.0.0.1:8080/metal/x86_64 --root 1.root.json TARGET --decompress -o root.img',
+  ],
+  async run(context, [url = '', name = ''], options) {
+    return asHost(context, url, options, async (client) => {
+      const target = client.target(name);
+      const file = pathOf(context, textOption(options, 'output') ?? target.path.fileName());
+      const bar = context.progress({ label: `Downloading ${name}`, totalBytes: target.lengthBytes });
+      try {
+        await fetchTo(context, client, target, { file, decompress: isSet(options, 'decompress'), onProgress: (bytes) => bar.at(bytes) });
+      } catch (error) {
+        bar.fail();
+        throw error;
+      }
+      bar.done();
+      return {
+        json: { target: name, file, lengthBytes: target.lengthBytes, sha256: target.sha256 },
+        lines: [`Verified and wrote ${file} (${formatBytes(target.lengthBytes)} published, SHA-256 ${target.sha256}).`],
+      };
+    });
+  },
+};
+
+async function fetchTo(
+  { signal }: Context,
+  client: RepositoryClient,
+  target: VerifiedTarget,
+  { file, decompress, onProgress }: { readonly file: string; readonly decompress: boolean; readonly onProgress: (bytes: number) => void },
+): Promise<void> {
+  if (!decompress) {
+    await client.download(target, file, { signal, onProgress });
+    return;
+  }
+  const { createAtomicWriter } = await import('../../lib/files/atomic.ts');
+  const writer = await createAtomicWriter(file, { overwrite: 'replace' });
+  try {
+    for await (const chunk of client.verifiedImageStream(target, { signal, onProgress })) await writer.write(chunk);
+    await writer.commit();
+  } finally {
+    await writer.discard();
+  }
+}

@@ -1,0 +1,33 @@
+/** Every command, in the order of `gantry --help`. */
+import type { CommandSpec } from '../program.ts';
+import { completion } from './completion.ts';
+import { demo } from './demo.ts';
+import { download } from './download.ts';
+import { init } from './init.ts';
+import { key } from './key.ts';
+import { lint } from './lint.ts';
+import { publish } from './publish.ts';
+import { refresh } from './refresh.ts';
+import { release } from './release.ts';
+import { root } from './root.ts';
+import { serve } from './serve.ts';
+import { sign } from './sign.ts';
+import { status } from './status.ts';
+import { verify } from './verify.ts';
+
+export const commands: readonly CommandSpec[] = [
+  demo,
+  init,
+  key,
+  root,
+  release,
+  sign,
+  status,
+  publish,
+  refresh,
+  lint,
+  serve,
+  verify,
+  download,
+  completion,
+];

@@ -1,0 +1,109 @@
+import type { PlannedWrite, PublicationPlan } from '../../lib/publish/plan.ts';
+import type { RepositoryName } from '../../lib/workspace/config.ts';
+import type { Context } from '../context.ts';
+import { dryRunOption, isSet, repositoryOptions, textOption } from '../options.ts';
+import type { CommandSpec, Outcome } from '../program.ts';
+import { openWorkspaceSession, type WorkspaceSession } from '../session.ts';
+import { count, formatBytes } from '../ui/format.ts';
+import type { Progress } from '../ui/progress.ts';
+import { table } from '../ui/table.ts';
+
+export const publish: CommandSpec = {
+  name: 'publish',
+  summary: 'make what is signed visible to hosts',
+  description: 'Uploads images, then metadata, and replaces timestamp.json last and only if nobody else published meanwhile. It can be stopped anywhere and run again.',
+  options: [...repositoryOptions, dryRunOption],
+  examples: ['gantry publish --dry-run', 'gantry publish', 'gantry publish --variant metal --json'],
+  async run(context, _, options) {
+    const session = await openWorkspaceSession(context, options);
+    const { withWorkspaceLock } = await import('../../lib/workspace/workspace.ts');
+    const repositories = await chosen(session, { variant: textOption(options, 'variant'), arch: textOption(options, 'arch') });
+    if (isSet(options, 'dryRun')) return plan(session, repositories);
+    return withWorkspaceLock(session.workspace, async () => apply(context, session, repositories));
+  },
+};
+
+/** Every repository for which something waits; all of them when nothing does, so that the error names it. */
+async function chosen(
+  { workspace, store }: WorkspaceSession,
+  wanted: { readonly variant: string | undefined; readonly arch: string | undefined },
+): Promise<readonly RepositoryName[]> {
+  const { chooseRepository } = await import('../../lib/workspace/workspace.ts');
+  const { hasSomethingToPublish } = await import('../../lib/publish/publish.ts');
+  if (wanted.variant !== undefined || wanted.arch !== undefined) return [chooseRepository(workspace, wanted)];
+  const waiting: RepositoryName[] = [];
+  for (const repository of workspace.config.repositories) {
+    if (await hasSomethingToPublish(workspace, store, repository)) waiting.push(repository);
+  }
+  return waiting.length > 0 ? waiting : workspace.config.repositories;
+}
+
+async function plan({ workspace, store }: WorkspaceSession, repositories: readonly RepositoryName[]): Promise<Outcome> {
+  const { planRepository } = await import('../../lib/publish/publish.ts');
+  const plans: PublicationPlan[] = [];
+  for (const repository of repositories) plans.push(await planRepository(workspace, store, repository));
+  const writes = plans.flatMap((one) => one.writes);
+  return {
+    json: { dryRun: true, store: store.description, writes: writes.map(withoutBytes) },
+    lines: [
+      `Would write to ${store.description}, in this order:`,
+      ...table(writes.map(({ path, lengthBytes, kind }) => [`  ${path}`, formatBytes(lengthBytes), kind]), { head: ['  object', 'size', 'kind'], right: [1] }),
+      '',
+      `${count(writes.length, 'object')}, ${formatBytes(writes.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0))}; what is there already is not sent again.`,
+    ],
+  };
+}
+
+async function apply(context: Context, { workspace, store }: WorkspaceSession, repositories: readonly RepositoryName[]): Promise<Outcome> {
+  const { publishRepository } = await import('../../lib/publish/publish.ts');
+  const done: { readonly repository: RepositoryName; readonly sent: number; readonly skipped: number; readonly bytes: number }[] = [];
+  for (const repository of repositories) {
+    const bars = uploadProgress(context);
+    const { applied } = await publishRepository(workspace, store, repository, {
+      now: context.now,
+      signal: context.signal,
+      onProgress: bars.at,
+      onApplied: ({ write }) => bars.done(write),
+    });
+    const sent = applied.filter((one) => one.sent);
+    done.push({
+      repository,
+      sent: sent.length,
+      skipped: applied.length - sent.length,
+      bytes: sent.reduce((sum, { write }) => sum + write.lengthBytes, 0),
+    });
+  }
+  return {
+    json: { store: store.description, published: done },
+    lines: [
+      ...done.map(
+        ({ repository, sent, skipped, bytes }) =>
+          `Published ${repository.variant}/${repository.arch}: ${count(sent, 'object')}, ${formatBytes(bytes)}${skipped === 0 ? '' : `; ${skipped} were there already`}.`,
+      ),
+      '',
+      'Next: gantry serve, or point a static server or CDN at the store',
+    ],
+  };
+}
+
+/** Metadata is too small for a bar. */
+const BAR_FROM_BYTES = 1 << 20;
+
+function uploadProgress(context: Context): { at(write: PlannedWrite, bytes: number): void; done(write: PlannedWrite): void } {
+  const bars = new Map<string, Progress>();
+  return {
+    at(write, bytes) {
+      if (write.lengthBytes < BAR_FROM_BYTES) return;
+      const bar = bars.get(write.path) ?? context.progress({ label: `Uploading ${write.path}`, totalBytes: write.lengthBytes });
+      bars.set(write.path, bar);
+      bar.at(bytes);
+    },
+    done(write) {
+      bars.get(write.path)?.done();
+    },
+  };
+}
+
+function withoutBytes({ kind, path, lengthBytes, sha256, cacheClass }: PlannedWrite): object {
+  return { kind, path, lengthBytes, sha256, cacheClass };
+}

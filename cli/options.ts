@@ -1,0 +1,54 @@
+/** Options as they were parsed, in the types that commands want. */
+import { resolve } from 'node:path';
+import { GantryError, quote } from '../lib/errors.ts';
+import type { Context } from './context.ts';
+import type { OptionSpec, OptionValues } from './program.ts';
+
+export const repositoryOptions: readonly OptionSpec[] = [
+  { flags: '--variant <name>', description: 'choose the repository by its variant, when the workspace has several' },
+  { flags: '--arch <name>', description: 'choose the repository by its architecture' },
+];
+
+export const keyOptions: readonly OptionSpec[] = [
+  { flags: '--keys-dir <dir>', description: 'where private keys are (default: ~/.config/gantry/keys/PRODUCT)' },
+  { flags: '--passphrase-file <file>', description: 'read the passphrase from the first line of a file (mode 0600)' },
+  { flags: '--passphrase-fd <n>', description: 'read the passphrase from an open file descriptor' },
+];
+
+export const dryRunOption: OptionSpec = { flags: '--dry-run', description: 'say what would happen, and change nothing' };
+
+/** The options of whoever looks at a repository as a host does. */
+export const hostOptions: readonly OptionSpec[] = [
+  { flags: '--root <file>', description: 'the root that is trusted: any N.root.json', required: true },
+  { flags: '--targets-url <url>', description: 'where targets are (default: ../../targets/ from the metadata)' },
+  { flags: '--state <dir>', description: 'remember what was trusted, so that a later run notices a rollback' },
+];
+
+export function textOption(options: OptionValues, name: string): string | undefined {
+  const value = options[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+export function isSet(options: OptionValues, name: string): boolean {
+  return options[name] === true;
+}
+
+/** @throws GantryError `usage/option` */
+export function numberOption(options: OptionValues, name: string, range: { readonly min: number; readonly max: number }): number | undefined {
+  const text = textOption(options, name);
+  if (text === undefined) return undefined;
+  const value = /^[0-9]+$/u.test(text) ? Number(text) : Number.NaN;
+  if (value >= range.min && value <= range.max) return value;
+  const option = `--${name.replaceAll(/[A-Z]/gu, (letter) => `-${letter.toLowerCase()}`)}`;
+  throw new GantryError('usage/option', `Cannot use ${option} ${quote(text)}: expected a whole number from ${range.min} to ${range.max}`, { option });
+}
+
+/** Names separated by commas. */
+export function listOption(options: OptionValues, name: string): readonly string[] {
+  return (textOption(options, name) ?? '').split(',').map((item) => item.trim()).filter((item) => item !== '');
+}
+
+/** A path on the command line is relative to the current directory. */
+export function pathOf(context: Context, path: string): string {
+  return resolve(context.cwd, path);
+}

@@ -1,0 +1,64 @@
+/** What most commands open first: the workspace, its store, the keys. */
+import type { Store } from '../lib/store/store.ts';
+import type { PassphraseSource } from '../lib/keys/passphrase.ts';
+import type { Workspace } from '../lib/workspace/workspace.ts';
+import type { Context } from './context.ts';
+import { numberOption, pathOf, textOption } from './options.ts';
+import type { OptionValues } from './program.ts';
+
+export interface WorkspaceSession {
+  readonly workspace: Workspace;
+  readonly store: Store;
+}
+
+/** @throws GantryError `workspace/not-one`, `workspace/bad-config` */
+export async function openWorkspaceSession(context: Context, options: OptionValues): Promise<WorkspaceSession> {
+  const { openWorkspace } = await import('../lib/workspace/workspace.ts');
+  const { openStore } = await import('../lib/workspace/open-store.ts');
+  const workspace = await openWorkspace(pathOf(context, textOption(options, 'workspace') ?? '.'));
+  return { workspace, store: openStore(workspace) };
+}
+
+export interface KeySession {
+  readonly keysDirectory: string;
+  readonly passphrases: PassphraseSource;
+}
+
+export async function keysDirectoryOf(context: Context, options: OptionValues, workspace: Workspace): Promise<string> {
+  const { defaultKeysDirectory } = await import('../lib/workspace/key-ring.ts');
+  const keysDir = textOption(options, 'keysDir');
+  return keysDir === undefined ? defaultKeysDirectory(workspace.config.product, context.env) : pathOf(context, keysDir);
+}
+
+/** Where private keys are, and who is asked for their passphrase. */
+export async function openKeySession(context: Context, options: OptionValues, workspace: Workspace): Promise<KeySession> {
+  const { passphraseFrom } = await import('../lib/keys/passphrase.ts');
+  return {
+    keysDirectory: await keysDirectoryOf(context, options, workspace),
+    passphrases: passphraseFrom({ ...passphraseSources(context, options), prompt: context.canAsk ? promptOnce(context) : undefined }),
+  };
+}
+
+export function passphraseSources(
+  context: Context,
+  options: OptionValues,
+): { readonly file: string | undefined; readonly fd: number | undefined; readonly env: NodeJS.ProcessEnv } {
+  const file = textOption(options, 'passphraseFile');
+  return {
+    file: file === undefined ? undefined : pathOf(context, file),
+    fd: numberOption(options, 'passphraseFd', { min: 0, max: 1023 }),
+    env: context.env,
+  };
+}
+
+/** The keys of one person usually share a passphrase: it is tried for the next key before the person is asked again. */
+function promptOnce(context: Context): (path: string, attempt: number) => Promise<string> {
+  let last: string | undefined;
+  return async (path, attempt) => {
+    if (attempt === 0 && last !== undefined) return last;
+    const { askPassphrase } = await import('./ui/prompt.ts');
+    if (attempt > 0) context.note('That passphrase does not open this key.');
+    last = await askPassphrase(`Passphrase for ${path}:`, context.signal);
+    return last;
+  };
+}

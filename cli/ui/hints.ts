@@ -1,0 +1,121 @@
+/** The next command or action for every error. The type checker misses a code that has none. */
+import type { ErrorCode, ErrorDetails, GantryError } from '../../lib/errors.ts';
+
+type Hint<C extends ErrorCode> = string | ((details: ErrorDetails[C]) => string) | undefined;
+
+const RETRY = 'run the same command again; what was done already is not done twice';
+const LOOK = 'do not work around this: find out who changed the repository before you trust it';
+const SIGN_AND_PUBLISH = 'gantry sign && gantry publish';
+const CONVERT = 'convert it: openssl pkcs8 -topk8 -in OLD.pem -out NAME.pem';
+
+const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
+  'files/exists': 'choose another name, or move the old file away',
+  'files/missing': 'check the path; paths on the command line are relative to the current directory',
+  'files/not-writable': 'check the permissions of the directory',
+  'files/not-readable': 'check the path and its permissions',
+  'files/disk-full': 'make room, then run the same command again; nothing half-written was left',
+  'files/exposed': ({ path }) => `chmod 600 ${path}`,
+  'files/locked': 'wait for the other gantry to finish, then run the same command again',
+  'files/changed': 'wait until the image is built, then run the same command again',
+
+  'http/unreachable': 'check the URL and the network; is gantry serve running?',
+  'http/status': RETRY,
+  'http/missing': 'check the URL: it ends with VARIANT/ARCH, for example http://127.0.0.1:8080/metal/x86_64',
+  'http/too-long': LOOK,
+  'http/too-short': 'the server has another file than the one that was signed, or cut it: publish again, or ask its operator',
+  'http/stalled': RETRY,
+  'http/interrupted': RETRY,
+  'http/redirected': 'use the URL that the redirect names, if you trust it',
+  'http/bad-url': 'give the URL of VARIANT/ARCH, for example https://updates.example.com/metal/x86_64',
+  'http/encoded': 'tell the server not to compress or transform JSON and targets',
+
+  'tuf/not-json': 'check that the server does not answer with an error page',
+  'tuf/malformed': 'gantry lint shows everything that is wrong with the repository',
+  'tuf/key-unsupported': 'make a key with: gantry key generate NAME',
+  'tuf/key-id-mismatch': 'gantry lint shows everything that is wrong with the repository',
+  'tuf/threshold': LOOK,
+  'tuf/not-portable': 'gantry lint shows every finding, and which client would stumble',
+  'tuf/bad-target-path': 'rename the target',
+
+  'keys/missing': ({ name }) => `gantry key generate ${name}, or say where the keys are with --keys-dir`,
+  'keys/exists': 'choose another name; gantry never overwrites a private key',
+  'keys/bad-name': 'choose another name, for example root-a',
+  'keys/unreadable': CONVERT,
+  'keys/unsupported': CONVERT,
+  'keys/passphrase-needed': 'give it with --passphrase-file FILE, --passphrase-fd N or GANTRY_PASSPHRASE',
+  'keys/passphrase-wrong': 'try again; nothing was signed with this key',
+  'keys/mismatch': 'look for the right file with: gantry key list',
+  'keys/bad-signature': 'gantry key list shows which keys are at hand',
+  'keys/example': 'make your own with: gantry key generate root-a root-b root-c targets online',
+
+  'release/bad-version': 'write it like 1.2.3, without a leading v',
+  'release/duplicate': 'choose a higher version; a released version never changes',
+  'release/not-newer': ({ newest }) => `choose a version above ${newest}`,
+  'release/bad-manifest': LOOK,
+  'release/bad-name': undefined,
+  'release/bad-custom': 'gantry lint shows everything that is wrong with the repository',
+  'release/bad-duration': 'write it like 14d or 2 weeks',
+
+  'image/empty': 'check that the image build has finished',
+  'image/bad-frame': LOOK,
+  'image/bad-frame-table': LOOK,
+  'image/bad-lz4': LOOK,
+  'image/bad-zstd': LOOK,
+  'image/too-long': LOOK,
+  'image/not-blocks': 'pad the image to whole blocks of 4096 bytes',
+
+  'repository/root-chain': LOOK,
+  'repository/expired': 'gantry refresh && gantry sign && gantry publish',
+  'repository/incomplete': ({ missing }) =>
+    missing.length === 0 ? 'gantry sign' : 'gantry sign, here or where the missing keys are; gantry status shows which',
+  'repository/rollback': LOOK,
+  'repository/mismatch': LOOK,
+  'repository/root-transition': 'publish a root that lists the old and the new keys first, refresh with the new ones, then drop the old ones',
+  'repository/bad-threshold': 'gantry root init --threshold root=2 sets it',
+  'repository/bad-policy': 'write it like 14d or 2 weeks, in policies/expiry.toml',
+  'repository/bad-draft': 'remove the draft and make it again; what is published is not affected',
+  'repository/bad-change': 'gantry release list shows what is published',
+  'repository/moved-on': SIGN_AND_PUBLISH,
+
+  'store/missing': 'check the store in gantry.toml',
+  'store/conflict': SIGN_AND_PUBLISH,
+  'store/denied': 'check the permissions of the store in gantry.toml',
+  'store/failed': RETRY,
+  'store/source-changed': 'gantry release add makes the release again from its images',
+  'store/bad-path': undefined,
+  'store/too-long': LOOK,
+
+  'workspace/not-one': 'gantry init NAME --variant V --arch A --store ./public makes one; -C DIR says where yours is',
+  'workspace/exists': 'choose a new directory',
+  'workspace/bad-config': 'correct the file and run the same command again',
+  'workspace/no-repository': 'choose with --variant and --arch',
+  'workspace/no-root': 'gantry root init, then gantry sign',
+  'workspace/draft-waits': SIGN_AND_PUBLISH,
+  'workspace/object-missing': 'gantry release add makes the release again from its images',
+
+  'publish/conflict': `${SIGN_AND_PUBLISH} makes the draft again on top of what they published`,
+  'publish/rolled-back': LOOK,
+  'publish/nothing': 'gantry release add makes a draft, gantry status shows where things stand',
+  'publish/no-manifest': LOOK,
+  'publish/target-differs': LOOK,
+
+  'client/untrusted': LOOK,
+  'client/expired': 'the operator publishes fresh metadata with: gantry refresh && gantry sign && gantry publish',
+  'client/rollback': LOOK,
+  'client/target-unknown': 'gantry verify URL --root 1.root.json lists the targets',
+  'client/target-altered': LOOK,
+  'client/no-manifest': 'check the URL: it ends with VARIANT/ARCH',
+  'client/bad-root': 'give the 1.root.json that came with the product, not one from the server',
+
+  'server/port-in-use': 'choose another one with --port, or leave it out to take a free one',
+  'server/not-a-store': 'gantry publish fills the store',
+
+  'usage/confirm': 'add --yes',
+  'usage/option': 'gantry COMMAND --help shows examples',
+  aborted: 'run the same command again; nothing half-written was left',
+};
+
+export function hintFor<C extends ErrorCode>(error: GantryError<C>): string | undefined {
+  const hint: Hint<C> = HINTS[error.code];
+  return typeof hint === 'function' ? hint(error.details) : hint;
+}
