@@ -2,8 +2,7 @@
 // Imports nothing: an old Node must get as far as the message below.
 const running = process.versions.node;
 const [major = 0, minor = 0, patch = 0] = running.split('.').map(Number);
-const isSupported =
-  (major === 22 && (minor > 22 || (minor === 22 && patch >= 2))) || (major === 24 && minor >= 15) || major >= 26;
+const isSupported = (major === 22 && (minor > 22 || (minor === 22 && patch >= 2))) || (major === 24 && minor >= 15) || major >= 26;
 
 if (isSupported) {
   const { enableCompileCache } = await import('node:module');
@@ -12,9 +11,11 @@ if (isSupported) {
   await main(process.argv.slice(2));
 } else {
   console.error(
-    'error: Cannot run gantry: this is Node ' + running + '; expected 22.22.2 or newer, 24.15 or newer, or 26 (hint: install a current Node from your system or https://nodejs.org)',
+    'error: Cannot run gantry: this is Node ' +
+      running +
+      '; expected 22.22.2 or newer, 24.15 or newer, or 26 (hint: install a current Node from your system or https://nodejs.org)',
   );
   process.exitCode = 6;
 }
 
-export {};
+export type {};

@@ -34,18 +34,27 @@ export function isSet(options: OptionValues, name: string): boolean {
 }
 
 /** @throws GantryError `usage/option` */
-export function numberOption(options: OptionValues, name: string, range: { readonly min: number; readonly max: number }): number | undefined {
+export function numberOption(
+  options: OptionValues,
+  name: string,
+  range: { readonly min: number; readonly max: number },
+): number | undefined {
   const text = textOption(options, name);
   if (text === undefined) return undefined;
   const value = /^[0-9]+$/u.test(text) ? Number(text) : Number.NaN;
   if (value >= range.min && value <= range.max) return value;
   const option = `--${name.replaceAll(/[A-Z]/gu, (letter) => `-${letter.toLowerCase()}`)}`;
-  throw new GantryError('usage/option', `Cannot use ${option} ${quote(text)}: expected a whole number from ${range.min} to ${range.max}`, { option });
+  throw new GantryError('usage/option', `Cannot use ${option} ${quote(text)}: expected a whole number from ${range.min} to ${range.max}`, {
+    option,
+  });
 }
 
 /** Names separated by commas. */
 export function listOption(options: OptionValues, name: string): readonly string[] {
-  return (textOption(options, name) ?? '').split(',').map((item) => item.trim()).filter((item) => item !== '');
+  return (textOption(options, name) ?? '')
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
 }
 
 /** A path on the command line is relative to the current directory. */

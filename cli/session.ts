@@ -14,7 +14,7 @@ export interface WorkspaceSession {
 /** @throws GantryError `workspace/not-one`, `workspace/bad-config` */
 export async function openWorkspaceSession(context: Context, options: OptionValues): Promise<WorkspaceSession> {
   const { openWorkspace } = await import('../lib/workspace/workspace.ts');
-  const { openStore } = await import('../lib/workspace/open-store.ts');
+  const { openStore } = await import('../lib/publish/open-store.ts');
   const workspace = await openWorkspace(pathOf(context, textOption(options, 'workspace') ?? '.'));
   return { workspace, store: openStore(workspace) };
 }

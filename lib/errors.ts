@@ -132,7 +132,7 @@ export interface ErrorDetails {
   'usage/option': { readonly option: string };
 
   // anywhere: the caller's AbortSignal fired
-  'aborted': Record<string, never>;
+  aborted: Record<string, never>;
 }
 
 export type ErrorCode = keyof ErrorDetails;
@@ -181,7 +181,8 @@ const QUOTED_LENGTH = 120;
 /** Text from outside, safe to print: quoted, control characters escaped, cut at 120 characters. */
 export function quote(text: string): string {
   const cut = text.length > QUOTED_LENGTH ? `${text.slice(0, QUOTED_LENGTH)}…` : text;
-  return JSON.stringify(cut).replace(/[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069]/gu, (character) =>
-    `\\u${character.codePointAt(0)?.toString(16).padStart(4, '0') ?? ''}`,
+  return JSON.stringify(cut).replace(
+    /[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069]/gu,
+    (character) => `\\u${character.codePointAt(0)?.toString(16).padStart(4, '0') ?? ''}`,
   );
 }

@@ -14,7 +14,9 @@ export const completion: CommandSpec = {
     const { commands } = await import('./index.ts');
     const shell = SHELLS.find((one) => one === name);
     if (shell === undefined) {
-      throw new GantryError('usage/option', `Cannot make completions for ${quote(name)}: expected one of ${SHELLS.join(', ')}`, { option: 'shell' });
+      throw new GantryError('usage/option', `Cannot make completions for ${quote(name)}: expected one of ${SHELLS.join(', ')}`, {
+        option: 'shell',
+      });
     }
     const script = SCRIPTS[shell](wordsByPath(commands));
     return { json: { shell, script }, lines: [script] };
@@ -72,7 +74,13 @@ compdef _gantry gantry`,
     [...words]
       .filter(([path]) => path.split(' ').length <= 2)
       .flatMap(([path, offered]) => {
-        const seen = path === '' ? '__fish_use_subcommand' : path.split(' ').map((word) => `__fish_seen_subcommand_from ${word}`).join('; and ');
+        const seen =
+          path === ''
+            ? '__fish_use_subcommand'
+            : path
+                .split(' ')
+                .map((word) => `__fish_seen_subcommand_from ${word}`)
+                .join('; and ');
         return offered.map((word) => `complete -c gantry -n '${seen}' ${word.startsWith('--') ? `-l ${word.slice(2)}` : `-f -a ${word}`}`);
       })
       .join('\n'),

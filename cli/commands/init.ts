@@ -6,7 +6,8 @@ export const init: CommandSpec = {
   name: 'init',
   arguments: [['<directory>', 'where to make it; its name becomes the product unless --product says otherwise']],
   summary: 'make a workspace',
-  description: 'Makes a workspace: gantry.toml, expiry and wave policies, hosting examples. Relative stores are relative to the current directory.',
+  description:
+    'Makes a workspace: gantry.toml, expiry and wave policies, hosting examples. Relative stores are relative to the current directory.',
   options: [
     { flags: '--variant <name>', description: 'variant of the first repository, for example metal', required: true },
     { flags: '--arch <name>', description: 'its architecture, for example x86_64', required: true },
@@ -26,7 +27,11 @@ export const init: CommandSpec = {
       arch: textOption(options, 'arch') ?? '',
       store: relative(target, store),
     };
-    if (isSet(options, 'dryRun')) return { json: { dryRun: true, directory: target, ...settings }, lines: [`Would make a workspace in ${target} that publishes to ${store}.`] };
+    if (isSet(options, 'dryRun'))
+      return {
+        json: { dryRun: true, directory: target, ...settings },
+        lines: [`Would make a workspace in ${target} that publishes to ${store}.`],
+      };
     const workspace = await createWorkspace(target, settings);
     return {
       json: { directory: workspace.directory, ...settings },

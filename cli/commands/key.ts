@@ -16,7 +16,10 @@ const generate: CommandSpec = {
     { flags: '--unencrypted', description: 'write the private keys as they are: only for tests and machines that are vaults themselves' },
     ...keyOptions,
   ],
-  examples: ['gantry key generate root-a root-b root-c targets online', 'gantry key generate ci --type ecdsa --passphrase-file /run/secrets/passphrase'],
+  examples: [
+    'gantry key generate root-a root-b root-c targets online',
+    'gantry key generate ci --type ecdsa --passphrase-file /run/secrets/passphrase',
+  ],
   async run(context, names, options) {
     const { workspace } = await openWorkspaceSession(context, options);
     const keysDirectory = await keysDirectoryOf(context, options, workspace);
@@ -29,9 +32,16 @@ const generate: CommandSpec = {
       passphrase,
     });
     return {
-      json: { keysDirectory, encrypted: passphrase !== undefined, keys: keys.map(({ name, keyId, privatePath }) => ({ name, keyId, privatePath })) },
+      json: {
+        keysDirectory,
+        encrypted: passphrase !== undefined,
+        keys: keys.map(({ name, keyId, privatePath }) => ({ name, keyId, privatePath })),
+      },
       lines: [
-        ...table(keys.map(({ name, keyId }) => [name, shortId(keyId)]), { head: ['name', 'key id'] }),
+        ...table(
+          keys.map(({ name, keyId }) => [name, shortId(keyId)]),
+          { head: ['name', 'key id'] },
+        ),
         '',
         `Private keys are in ${keysDirectory}${passphrase === undefined ? ', NOT encrypted' : ', encrypted'}; their public halves are in keys/.`,
         'Next: gantry root init says who may sign what.',
@@ -58,14 +68,24 @@ const list: CommandSpec = {
     const keysDirectory = await keysDirectoryOf(context, options, workspace);
     const { listKeyFiles } = await import('../../lib/keys/key-file.ts');
     const { namedKeys } = await import('../../lib/workspace/key-ring.ts');
-    const atHand = new Set((await listKeyFiles(keysDirectory)).flatMap(({ keyId, privatePath }) => (privatePath === undefined ? [] : [keyId])));
-    const keys = (await namedKeys(workspace)).map(({ name, key: { keytype }, keyId }) => ({ name, type: keytype, keyId, atHand: atHand.has(keyId) }));
+    const atHand = new Set(
+      (await listKeyFiles(keysDirectory)).flatMap(({ keyId, privatePath }) => (privatePath === undefined ? [] : [keyId])),
+    );
+    const keys = (await namedKeys(workspace)).map(({ name, key: { keytype }, keyId }) => ({
+      name,
+      type: keytype,
+      keyId,
+      atHand: atHand.has(keyId),
+    }));
     return {
       json: { keysDirectory, keys },
       lines: [
-        ...table(keys.map(({ name, type, keyId, atHand: here }) => [name, type, shortId(keyId), here ? 'at hand' : 'elsewhere']), {
-          head: ['name', 'type', 'key id', 'private half'],
-        }),
+        ...table(
+          keys.map(({ name, type, keyId, atHand: here }) => [name, type, shortId(keyId), here ? 'at hand' : 'elsewhere']),
+          {
+            head: ['name', 'type', 'key id', 'private half'],
+          },
+        ),
         '',
         `Private keys are looked for in ${keysDirectory}.`,
       ],

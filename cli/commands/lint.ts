@@ -24,7 +24,10 @@ export const lint: CommandSpec = {
     const files = await readRepositoryFiles(read);
     const findings = lintRepository(files);
     const errors = findings.filter(({ severity }) => severity === 'error').length;
-    const roles = files.roots.length + [files.timestamp, files.snapshot, files.targets].filter((file) => file !== undefined).length + (files.delegated?.length ?? 0);
+    const roles =
+      files.roots.length +
+      [files.timestamp, files.snapshot, files.targets].filter((file) => file !== undefined).length +
+      (files.delegated?.length ?? 0);
     return {
       json: { files: roles, errors, warnings: findings.length - errors, findings },
       lines: [

@@ -11,7 +11,8 @@ import { table } from '../ui/table.ts';
 export const publish: CommandSpec = {
   name: 'publish',
   summary: 'make what is signed visible to hosts',
-  description: 'Uploads images, then metadata, and replaces timestamp.json last and only if nobody else published meanwhile. It can be stopped anywhere and run again.',
+  description:
+    'Uploads images, then metadata, and replaces timestamp.json last and only if nobody else published meanwhile. It can be stopped anywhere and run again.',
   options: [...repositoryOptions, dryRunOption],
   examples: ['gantry publish --dry-run', 'gantry publish', 'gantry publish --variant metal --json'],
   async run(context, _, options) {
@@ -47,7 +48,10 @@ async function plan({ workspace, store }: WorkspaceSession, repositories: readon
     json: { dryRun: true, store: store.description, writes: writes.map(withoutBytes) },
     lines: [
       `Would write to ${store.description}, in this order:`,
-      ...table(writes.map(({ path, lengthBytes, kind }) => [`  ${path}`, formatBytes(lengthBytes), kind]), { head: ['  object', 'size', 'kind'], right: [1] }),
+      ...table(
+        writes.map(({ path, lengthBytes, kind }) => [`  ${path}`, formatBytes(lengthBytes), kind]),
+        { head: ['  object', 'size', 'kind'], right: [1] },
+      ),
       '',
       `${count(writes.length, 'object')}, ${formatBytes(writes.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0))}; what is there already is not sent again.`,
     ],
@@ -62,7 +66,7 @@ async function apply(context: Context, { workspace, store }: WorkspaceSession, r
     const { applied } = await publishRepository(workspace, store, repository, {
       now: context.now,
       signal: context.signal,
-      onProgress: bars.at,
+      onProgress: (write, bytes) => bars.at(write, bytes),
       onApplied: ({ write }) => bars.done(write),
     });
     const sent = applied.filter((one) => one.sent);

@@ -5,7 +5,8 @@ import { openWorkspaceSession } from '../session.ts';
 export const refresh: CommandSpec = {
   name: 'refresh',
   summary: 'draft fresh expiry dates for what is published',
-  description: 'Drafts a new snapshot and timestamp, which the online key signs; with --all a new targets role too. What is offered does not change.',
+  description:
+    'Drafts a new snapshot and timestamp, which the online key signs; with --all a new targets role too. What is offered does not change.',
   options: [{ flags: '--all', description: 'renew targets too, which needs the targets keys' }, ...repositoryOptions, dryRunOption],
   examples: ['gantry refresh && gantry sign && gantry publish'],
   async run(context, _, options) {

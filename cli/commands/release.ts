@@ -20,7 +20,12 @@ const add: CommandSpec = {
   description: 'Compresses and measures the images and drafts the release. Nothing is published before gantry publish.',
   options: [
     ...imageOptions,
-    { flags: '--compression <format>', description: 'what hosts download; stock Bottlerocket hosts read lz4 only', default: 'zstd', choices: ['zstd', 'lz4', 'both'] },
+    {
+      flags: '--compression <format>',
+      description: 'what hosts download; stock Bottlerocket hosts read lz4 only',
+      default: 'zstd',
+      choices: ['zstd', 'lz4', 'both'],
+    },
     { flags: '--level <n>', description: 'zstd level, 1 to 22', default: '3' },
     { flags: '--build <id>', description: 'part of the target names (default: from the root image)' },
     ...repositoryOptions,
@@ -56,14 +61,18 @@ const add: CommandSpec = {
       return { json: { dryRun: true, version }, lines: [`Would draft release ${version} of ${repository.variant}/${repository.arch}.`] };
     }
     const progress = compressionProgress(context);
-    const { release: added, draftPath } = await withWorkspaceLock(workspace, async () => addRelease(workspace, store, { ...input, onProgress: progress }));
+    const { release: added, draftPath } = await withWorkspaceLock(workspace, async () =>
+      addRelease(workspace, store, { ...input, onProgress: progress }),
+    );
     const rows = added.targets.map(({ path, object }) => [`  ${path}`, formatBytes(object.lengthBytes)]);
     return {
       json: { ...added, draft: draftPath },
       lines: [
         `Drafted release ${version} of ${repository.variant}/${repository.arch}: ${formatBytes(added.rawBytes)} of images, ${formatBytes(added.publishedBytes)} to publish.`,
         ...table(rows, { head: ['  target', 'size'], right: [1] }),
-        ...(compression === 'zstd' ? ['', 'Stock Bottlerocket hosts cannot install it: they read lz4 only (--compression both serves everybody).'] : []),
+        ...(compression === 'zstd'
+          ? ['', 'Stock Bottlerocket hosts cannot install it: they read lz4 only (--compression both serves everybody).']
+          : []),
         '',
         'Next: gantry sign && gantry publish',
       ],

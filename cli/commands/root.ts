@@ -42,7 +42,11 @@ function thresholdsOf(options: OptionValues): Partial<Record<RoleName, number>> 
     const [name = '', number = ''] = item.split('=');
     const role = ROLES.find((one) => one === name);
     if (role === undefined || !/^[1-9][0-9]*$/u.test(number)) {
-      throw new GantryError('usage/option', `Cannot use --threshold ${quote(item)}: expected ROLE=NUMBER with a role of ${ROLES.join(', ')}`, { option: '--threshold' });
+      throw new GantryError(
+        'usage/option',
+        `Cannot use --threshold ${quote(item)}: expected ROLE=NUMBER with a role of ${ROLES.join(', ')}`,
+        { option: '--threshold' },
+      );
     }
     thresholds[role] = Number(number);
   }

@@ -20,7 +20,7 @@ export const serve: CommandSpec = {
     let directory: string;
     let repositories: readonly { readonly variant: string; readonly arch: string }[] = [];
     if (given === undefined) {
-      const { storeDirectory } = await import('../../lib/workspace/open-store.ts');
+      const { storeDirectory } = await import('../../lib/publish/open-store.ts');
       const { workspace } = await openWorkspaceSession(context, options);
       directory = storeDirectory(workspace);
       repositories = workspace.config.repositories;

@@ -22,7 +22,9 @@ export const sign: CommandSpec = {
     const { items, redrafted } = await signDrafts(workspace, store, { ...session, now: context.now });
     const missing = items.flatMap((item) => item.missing);
     const lines = [
-      ...redrafted.map(({ variant, arch }) => `Somebody else has published ${variant}/${arch} since: its draft was made again on top of that.`),
+      ...redrafted.map(
+        ({ variant, arch }) => `Somebody else has published ${variant}/${arch} since: its draft was made again on top of that.`,
+      ),
       ...items.flatMap((item) => describe(item, nameOf)),
     ];
     return {
@@ -38,7 +40,10 @@ function describe({ repository, role, version, signedBy, missing }: SignedItem, 
   if (missing.length === 0) return [`${paintResult('green', signs.done)} ${what}: ${who}`];
   return [
     `${paintResult('yellow', signs.failed)} ${what}: ${who}`,
-    ...missing.map(({ have, need, candidates }) => `    ${have} of ${need} signatures; missing ${count(need - have, 'more')} of ${candidates.map(nameOf).join(', ')}`),
+    ...missing.map(
+      ({ have, need, candidates }) =>
+        `    ${have} of ${need} signatures; missing ${count(need - have, 'more')} of ${candidates.map(nameOf).join(', ')}`,
+    ),
   ];
 }
 

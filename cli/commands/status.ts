@@ -31,14 +31,21 @@ export const status: CommandSpec = {
     const { readStatus } = await import('../../lib/publish/status.ts');
     const { listKeyFiles } = await import('../../lib/keys/key-file.ts');
     const keysDirectory = await keysDirectoryOf(context, options, workspace);
-    const atHand = new Set<string>((await listKeyFiles(keysDirectory)).filter(({ privatePath }) => privatePath !== undefined).map(({ keyId }) => keyId));
+    const atHand = new Set<string>(
+      (await listKeyFiles(keysDirectory)).filter(({ privatePath }) => privatePath !== undefined).map(({ keyId }) => keyId),
+    );
     const found = await readStatus(workspace, store, {
       now: context.now,
       canSign: async (missing) => missing.some(({ candidates }) => candidates.some((keyId) => atHand.has(keyId))),
     });
     return {
       json: { ...found, nextCommand: NEXT[found.next] },
-      lines: [...describeRoot(found), ...found.repositories.flatMap((repository) => describe(repository, context.now)), '', `Next: ${NEXT[found.next]}`],
+      lines: [
+        ...describeRoot(found),
+        ...found.repositories.flatMap((repository) => describe(repository, context.now)),
+        '',
+        `Next: ${NEXT[found.next]}`,
+      ],
       exitCode: EXIT_OF[found.urgency],
     };
   },
@@ -46,7 +53,9 @@ export const status: CommandSpec = {
 
 function describeRoot({ rootVersion, rootMissing }: WorkspaceStatus): readonly string[] {
   return [
-    rootVersion === undefined ? 'No root yet.' : `Root chain: ${rootVersion === 1 ? '1.root.json' : `1.root.json to ${rootVersion}.root.json`}`,
+    rootVersion === undefined
+      ? 'No root yet.'
+      : `Root chain: ${rootVersion === 1 ? '1.root.json' : `1.root.json to ${rootVersion}.root.json`}`,
     ...(rootMissing === undefined ? [] : [`A new root is drafted${missingText(rootMissing)}.`]),
   ];
 }

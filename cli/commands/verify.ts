@@ -18,7 +18,9 @@ export const verify: CommandSpec = {
     return asHost(context, url, options, async (client) => {
       const roles = client.roles();
       const targets = client.targets();
-      const manifest = targets.some(({ path }) => path.memberName() === 'manifest.json') ? await client.manifest({ signal: context.signal }) : undefined;
+      const manifest = targets.some(({ path }) => path.memberName() === 'manifest.json')
+        ? await client.manifest({ signal: context.signal })
+        : undefined;
       const checkedBytes = isSet(options, 'targets') ? await checkTargets(context, client, targets) : undefined;
       const updates = manifest?.updates.map(({ variant, arch, version }) => ({ variant, arch, version })) ?? [];
       return {
@@ -31,11 +33,18 @@ export const verify: CommandSpec = {
         },
         lines: [
           ...table(
-            Object.entries(roles).map(([role, { version, expires }]) => [role, String(version), expires, formatWhen(new Date(expires), context.now)]),
+            Object.entries(roles).map(([role, { version, expires }]) => [
+              role,
+              String(version),
+              expires,
+              formatWhen(new Date(expires), context.now),
+            ]),
             { head: ['role', 'version', 'expires', ''], right: [1] },
           ),
           '',
-          ...(updates.length === 0 ? ['No release is on offer.'] : [`On offer: ${updates.map(({ variant, arch, version }) => `${version} (${variant}/${arch})`).join(', ')}`]),
+          ...(updates.length === 0
+            ? ['No release is on offer.']
+            : [`On offer: ${updates.map(({ variant, arch, version }) => `${version} (${variant}/${arch})`).join(', ')}`]),
           '',
           ...table(
             targets.map(({ path, lengthBytes }) => [path.memberName(), formatBytes(lengthBytes)]),

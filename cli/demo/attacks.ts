@@ -29,7 +29,11 @@ export const replayTimestamp = {
   keep: async (scene: Scene): Promise<Uint8Array> => readFile(timestampPath(scene)),
   attack: async (scene: Scene): Promise<void> => {
     const old = need(scene.oldTimestamp, 'old timestamp');
-    await tamper(timestampPath(scene), () => old, async () => need(scene.host, 'host').refresh());
+    await tamper(
+      timestampPath(scene),
+      () => old,
+      async () => need(scene.host, 'host').refresh(),
+    );
   },
 };
 
@@ -42,5 +46,9 @@ export async function forgeTimestamp(scene: Scene): Promise<void> {
   const { signed } = parseEnvelope(await readFile(timestampPath(scene)), 'timestamp');
   const newer = { ...signed, version: signed.version + 1 };
   const forged = sealEnvelope({ signed: newer, signatures: [await stolen.sign(signingPayload(newer))] });
-  await tamper(timestampPath(scene), () => forged.bytes, async () => need(scene.host, 'host').refresh());
+  await tamper(
+    timestampPath(scene),
+    () => forged.bytes,
+    async () => need(scene.host, 'host').refresh(),
+  );
 }

@@ -56,9 +56,13 @@ export async function runDemo(context: Context, options: DemoOptions): Promise<O
 async function newDirectory(directory: string): Promise<string> {
   await mkdir(directory, { recursive: true });
   if ((await readdir(directory)).length === 0) return directory;
-  throw new GantryError('workspace/exists', `Cannot run the demo in ${quote(directory)}: it is not empty; expected a new or empty directory`, {
-    path: directory,
-  });
+  throw new GantryError(
+    'workspace/exists',
+    `Cannot run the demo in ${quote(directory)}: it is not empty; expected a new or empty directory`,
+    {
+      path: directory,
+    },
+  );
 }
 
 async function runSteps(context: Context, scene: Scene): Promise<readonly StepResult[]> {
@@ -118,7 +122,14 @@ function summary(
   const ok = results.length === steps.length && results.every((result) => result.ok);
   const { downloadedBytes, downloadMs, requests, publishedBytes } = scene.totals;
   const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
-  const totals = { ms: Math.round(ms), publishedBytes, imageBytes: downloadedBytes, imageMs: Math.round(downloadMs), requests, peakMemoryBytes };
+  const totals = {
+    ms: Math.round(ms),
+    publishedBytes,
+    imageBytes: downloadedBytes,
+    imageMs: Math.round(downloadMs),
+    requests,
+    peakMemoryBytes,
+  };
   const refusals = results.filter(({ refused }) => refused !== undefined).length;
   const rows = [
     ['published', formatBytes(publishedBytes)],

@@ -1,7 +1,7 @@
 /** The demo, step by step. Each step does what the commands do, through the same functions. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { GantryError, isGantryError } from '../../lib/errors.ts';
+import { isGantryError, type GantryError } from '../../lib/errors.ts';
 import type { VerifiedTarget } from '../../lib/client/index.ts';
 import { openStableFile } from '../../lib/files/read.ts';
 import { addRelease } from '../../lib/publish/release.ts';
@@ -39,7 +39,12 @@ async function makeKeys(scene: Scene): Promise<StepOutcome> {
   const { workspace, store } = paths(scene);
   scene.workspace = await createWorkspace(workspace, { product: 'demo-os', variant, arch, store });
   for (const name of ['root-a', 'root-b', 'root-c', 'targets', 'online']) await makeKey(scene, name);
-  return { lines: ['Five ed25519 keys: root-a, root-b, root-c, targets, online.', 'Private halves stay out of the workspace and out of the store.'] };
+  return {
+    lines: [
+      'Five ed25519 keys: root-a, root-b, root-c, targets, online.',
+      'Private halves stay out of the workspace and out of the store.',
+    ],
+  };
 }
 
 async function signRoot(scene: Scene): Promise<StepOutcome> {
@@ -155,7 +160,7 @@ function bytesOf(source: AsyncIterable<Uint8Array>): { take(length: number): Pro
   return {
     async take(length) {
       const parts = [held];
-      for (let have = held.length; have < length; ) {
+      for (let have = held.length; have < length;) {
         const next = await iterator.next();
         if (next.done === true) break;
         parts.push(Buffer.from(next.value.buffer, next.value.byteOffset, next.value.length));
@@ -241,13 +246,21 @@ export const steps: readonly Step[] = [
     id: 'attack-replayed-timestamp',
     title: 'Attack: an old timestamp is replayed',
     run: async (scene) =>
-      refusal(async () => replayTimestamp.attack(scene), ['client/rollback'], 'The server offers the timestamp of release 1.0.0 again, validly signed.'),
+      refusal(
+        async () => replayTimestamp.attack(scene),
+        ['client/rollback'],
+        'The server offers the timestamp of release 1.0.0 again, validly signed.',
+      ),
   },
   { id: 'rotate-key', title: 'Replace the online key', run: rotateOnlineKey },
   {
     id: 'attack-removed-key',
     title: 'Attack: a signature from the removed key',
     run: async (scene) =>
-      refusal(async () => forgeTimestamp(scene), ['client/untrusted'], 'A thief signs a newer timestamp with the online key that root 3 no longer lists.'),
+      refusal(
+        async () => forgeTimestamp(scene),
+        ['client/untrusted'],
+        'A thief signs a newer timestamp with the online key that root 3 no longer lists.',
+      ),
   },
 ];

@@ -70,7 +70,8 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
     missing.length === 0 ? 'gantry sign' : 'gantry sign, here or where the missing keys are; gantry status shows which',
   'repository/rollback': LOOK,
   'repository/mismatch': LOOK,
-  'repository/root-transition': 'publish a root that lists the old and the new keys first, refresh with the new ones, then drop the old ones',
+  'repository/root-transition':
+    'publish a root that lists the old and the new keys first, refresh with the new ones, then drop the old ones',
   'repository/bad-threshold': 'gantry root init --threshold root=2 sets it',
   'repository/bad-policy': 'write it like 14d or 2 weeks, in policies/expiry.toml',
   'repository/bad-draft': 'remove the draft and make it again; what is published is not affected',

@@ -7,12 +7,6 @@ export { GantryError, isGantryError, type ErrorCode, type ErrorDetails } from '.
 export type { Traffic } from '../http/request.ts';
 export type { Images, Manifest, Update } from '../release/manifest.ts';
 export type { HostDescription } from '../release/select.ts';
-export {
-  openRepository,
-  type AbortOptions,
-  type OpenOptions,
-  type RepositoryClient,
-  type RoleSummary,
-} from './repository-client.ts';
+export { openRepository, type AbortOptions, type OpenOptions, type RepositoryClient, type RoleSummary } from './repository-client.ts';
 export type { VerifiedTarget } from './target.ts';
 export type { StreamOptions } from './verified-stream.ts';

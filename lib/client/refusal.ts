@@ -37,9 +37,14 @@ export function explainRefusal(error: unknown, received: Received, context: Refu
 
 function withRole({ file, error }: Received): unknown {
   if (!isGantryError(error, 'http/missing')) return error;
-  return new GantryError(error.code, `Cannot refresh: ${quote(file ?? '')} is missing from the server, and it is needed (${error.details.status})`, error.details, {
-    cause: error,
-  });
+  return new GantryError(
+    error.code,
+    `Cannot refresh: ${quote(file ?? '')} is missing from the server, and it is needed (${error.details.status})`,
+    error.details,
+    {
+      cause: error,
+    },
+  );
 }
 
 function roleOf(file: string | undefined): TopRoleName {
@@ -70,7 +75,12 @@ function explainRollback(role: TopRoleName, { signed }: Envelope, cause: unknown
   if (trustedBytes === undefined) return undefined;
   const trusted = readSignedRole(trustedBytes, role).role;
   const rollback = (what: string, offered: number, known: number): GantryError =>
-    new GantryError('client/rollback', `Cannot accept ${what} version ${offered}: version ${known} is already trusted`, { role }, { cause });
+    new GantryError(
+      'client/rollback',
+      `Cannot accept ${what} version ${offered}: version ${known} is already trusted`,
+      { role },
+      { cause },
+    );
   if (signed.version < trusted.version) return rollback(role, signed.version, trusted.version);
   if (signed._type === 'timestamp' && trusted._type === 'timestamp') {
     const [offered, known] = [signed.meta['snapshot.json'].version, trusted.meta['snapshot.json'].version];
@@ -105,5 +115,10 @@ function explainDate(role: TopRoleName, { signed }: Envelope, cause: unknown, no
 
 function untrusted(role: TopRoleName, problem: string, cause: unknown, reason?: GantryError): GantryError {
   const message = reason !== undefined && problem.startsWith('Cannot') ? problem : `Cannot trust the ${role} metadata: ${problem}`;
-  return new GantryError('client/untrusted', message, { role }, { cause: reason === undefined ? cause : new AggregateError([reason, cause]) });
+  return new GantryError(
+    'client/untrusted',
+    message,
+    { role },
+    { cause: reason === undefined ? cause : new AggregateError([reason, cause]) },
+  );
 }

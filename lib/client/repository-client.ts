@@ -12,7 +12,14 @@ import type { TargetFile, TopRoleName } from '../tuf/types.ts';
 import { openClientState, parseTrustAnchor, type ClientState } from './state.ts';
 import type { VerifiedTarget } from './target.ts';
 import { refreshTrust, type TrustedRoles } from './trust.ts';
-import { fetchVerified, verifiedImageStream, verifiedStream, writeReceived, type StreamOptions, type TargetSource } from './verified-stream.ts';
+import {
+  fetchVerified,
+  verifiedImageStream,
+  verifiedStream,
+  writeReceived,
+  type StreamOptions,
+  type TargetSource,
+} from './verified-stream.ts';
 
 const MANIFEST = 'manifest.json';
 /** Where the published layout has them, seen from VARIANT/ARCH/. */
@@ -103,9 +110,13 @@ async function readRoot(root: Uint8Array | string | URL): Promise<Uint8Array> {
 function folderUrl(text: URL | string): URL {
   const url = URL.canParse(String(text)) ? new URL(text) : undefined;
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-    throw new GantryError('http/bad-url', `Cannot use ${quote(String(text))} as a repository: expected a URL that starts with http:// or https://`, {
-      url: String(text).slice(0, 300),
-    });
+    throw new GantryError(
+      'http/bad-url',
+      `Cannot use ${quote(String(text))} as a repository: expected a URL that starts with http:// or https://`,
+      {
+        url: String(text).slice(0, 300),
+      },
+    );
   }
   url.search = '';
   url.hash = '';

@@ -75,7 +75,8 @@ export async function openClientState(
             const bytes = accepted[name];
             const before = seeded[name];
             const isNew = bytes !== undefined && (before === undefined || Buffer.compare(bytes, before) !== 0);
-            if (isNew || (name === 'root' && bytes !== undefined)) await writeFileAtomic(join(directory, `${name}.json`), bytes, { mode: 0o600 });
+            if (isNew || (name === 'root' && bytes !== undefined))
+              await writeFileAtomic(join(directory, `${name}.json`), bytes, { mode: 0o600 });
           }
           await rm(session, { recursive: true, force: true });
         },

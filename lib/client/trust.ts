@@ -97,7 +97,9 @@ function fetcherFor({ http, signal, onNotice }: RefreshOptions, received: Receiv
 function trustedRoles(files: RoleFiles): TrustedRoles {
   const { root, timestamp, snapshot, targets } = files;
   if (root === undefined || timestamp === undefined || snapshot === undefined || targets === undefined) {
-    throw new GantryError('client/untrusted', 'Cannot use the repository: the metadata that was accepted is no longer on disk', { role: 'targets' });
+    throw new GantryError('client/untrusted', 'Cannot use the repository: the metadata that was accepted is no longer on disk', {
+      role: 'targets',
+    });
   }
   return {
     root: readSignedRole(root, 'root'),

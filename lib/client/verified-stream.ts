@@ -45,7 +45,7 @@ const FRAMES_AHEAD = 3;
 const UNSIGNED_RAW_MAX_BYTES = 64 * 2 ** 30;
 
 /** As it comes over the wire, counted and hashed to its end; not authenticated before that. */
-export async function* receive(source: TargetSource, target: VerifiedTarget, options: StreamOptions): Chunks {
+async function* receive(source: TargetSource, target: VerifiedTarget, options: StreamOptions): Chunks {
   const { signal, onProgress } = options;
   const digest = createHash('sha256');
   let received = 0;
@@ -156,7 +156,11 @@ async function readFrameTable(
 }
 
 /** A small target as bytes, authenticated. */
-export async function fetchVerified(source: TargetSource, target: VerifiedTarget, options: Pick<StreamOptions, 'signal'>): Promise<Uint8Array> {
+export async function fetchVerified(
+  source: TargetSource,
+  target: VerifiedTarget,
+  options: Pick<StreamOptions, 'signal'>,
+): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of receive(source, target, options.signal === undefined ? {} : { signal: options.signal })) chunks.push(chunk);
   return Buffer.concat(chunks);

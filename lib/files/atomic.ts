@@ -51,7 +51,7 @@ export async function createAtomicWriter(
     discard,
     write: async (chunk) =>
       whileOpen(async (file) => {
-        for (let done = 0; done < chunk.length; ) done += (await file.write(chunk, done)).bytesWritten;
+        for (let done = 0; done < chunk.length;) done += (await file.write(chunk, done)).bytesWritten;
       }),
     commit: async () => {
       try {
@@ -105,12 +105,6 @@ export async function syncFolder(path: string): Promise<void> {
       await folder.close();
     }
   });
-}
-
-const TEMPORARY = /^\..*\.tmp$/u;
-
-export function isTemporaryName(name: string): boolean {
-  return TEMPORARY.test(name);
 }
 
 function temporaryName(path: string): string {

@@ -82,13 +82,22 @@ async function begin(database: Database, path: string, deadline: number, options
       return;
     } catch (error) {
       if (!isBusy(error)) {
-        throw new GantryError('files/not-writable', `Cannot lock ${quote(path)}: the lock file cannot be written`, { path }, { cause: error });
+        throw new GantryError(
+          'files/not-writable',
+          `Cannot lock ${quote(path)}: the lock file cannot be written`,
+          { path },
+          { cause: error },
+        );
       }
     }
     if (performance.now() >= deadline) {
-      throw new GantryError('files/locked', `Cannot go on: another process holds ${quote(path)}; expected it to be free within ${options.waitMs} ms`, {
-        path,
-      });
+      throw new GantryError(
+        'files/locked',
+        `Cannot go on: another process holds ${quote(path)}; expected it to be free within ${options.waitMs} ms`,
+        {
+          path,
+        },
+      );
     }
     await delay(POLL_MS, undefined, options.signal === undefined ? {} : { signal: options.signal });
   }

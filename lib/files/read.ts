@@ -35,7 +35,7 @@ export async function openStableFile(path: string): Promise<StableFile> {
       path,
       lengthBytes: found.size,
       async *read() {
-        for (let position = 0; ; ) {
+        for (let position = 0; ;) {
           const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
           const { bytesRead } = await attempt(path, async () => handle.read(buffer, 0, CHUNK_BYTES, position));
           if (bytesRead === 0) return;
@@ -45,7 +45,9 @@ export async function openStableFile(path: string): Promise<StableFile> {
       },
       async assertUnchanged() {
         if ((await identify()) === before) return;
-        throw new GantryError('files/changed', `Cannot use ${quote(path)}: it changed while it was read; expected it to hold still`, { path });
+        throw new GantryError('files/changed', `Cannot use ${quote(path)}: it changed while it was read; expected it to hold still`, {
+          path,
+        });
       },
       close: async () => handle.close(),
     };
@@ -68,9 +70,13 @@ export async function readWholeFile(path: string, { maxBytes }: { readonly maxBy
     for await (const chunk of file.read()) {
       length += chunk.length;
       if (length > maxBytes) {
-        throw new GantryError('files/not-readable', `Cannot read ${quote(path)}: it has more than ${maxBytes} bytes; expected at most that`, {
-          path,
-        });
+        throw new GantryError(
+          'files/not-readable',
+          `Cannot read ${quote(path)}: it has more than ${maxBytes} bytes; expected at most that`,
+          {
+            path,
+          },
+        );
       }
       chunks.push(chunk);
     }

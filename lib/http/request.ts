@@ -128,7 +128,9 @@ async function open(connection: Connection, url: URL, options: FetchOptions): Pr
 async function request(connection: Connection, url: URL, signal: AbortSignal | undefined): Promise<IncomingMessage> {
   const secure = url.protocol === 'https:';
   if (!secure && url.protocol !== 'http:') {
-    throw new GantryError('http/bad-url', `Cannot fetch ${printable(url)}: its scheme is ${url.protocol}; expected http: or https:`, { url: printable(url) });
+    throw new GantryError('http/bad-url', `Cannot fetch ${printable(url)}: its scheme is ${url.protocol}; expected http: or https:`, {
+      url: printable(url),
+    });
   }
   return new Promise((resolve, reject) => {
     const settings = {
@@ -150,10 +152,14 @@ function checked(response: IncomingMessage, url: URL, options: FetchOptions): In
   const encoding = response.headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity' && encoding !== 'aws-chunked') {
     response.destroy();
-    throw new GantryError('http/encoded', `Cannot use ${printable(url)}: the server sent it encoded as ${JSON.stringify(encoding)}; expected the bytes as they are`, {
-      url: printable(url),
-      encoding,
-    });
+    throw new GantryError(
+      'http/encoded',
+      `Cannot use ${printable(url)}: the server sent it encoded as ${JSON.stringify(encoding)}; expected the bytes as they are`,
+      {
+        url: printable(url),
+        encoding,
+      },
+    );
   }
   const stated = Number(response.headers['content-length'] ?? Number.NaN);
   if (stated > options.maxBytes) {
@@ -172,10 +178,14 @@ function redirectOf(response: IncomingMessage, from: URL, redirects: number): UR
   const to = URL.canParse(location, from) ? new URL(location, from) : undefined;
   if (to !== undefined && to.origin === from.origin && redirects < MAX_REDIRECTS) return to;
   const where = to === undefined ? JSON.stringify(location.slice(0, 120)) : printable(to);
-  throw new GantryError('http/redirected', `Cannot fetch ${printable(from)}: the server sends us to ${where}; expected an answer, or a redirect within ${from.origin}`, {
-    url: printable(from),
-    location: where,
-  });
+  throw new GantryError(
+    'http/redirected',
+    `Cannot fetch ${printable(from)}: the server sends us to ${where}; expected an answer, or a redirect within ${from.origin}`,
+    {
+      url: printable(from),
+      location: where,
+    },
+  );
 }
 
 async function* bounded(
@@ -224,7 +234,7 @@ async function inTime<T>(work: Promise<T>, ms: number, onLate: () => void): Prom
 }
 
 /** The URL without user, password and query. */
-export function printable(url: URL): string {
+function printable(url: URL): string {
   return `${url.origin}${url.pathname}`.slice(0, 300);
 }
 
@@ -241,22 +251,33 @@ function unreachable(url: URL, cause: Error): GantryError {
 }
 
 function stalled(url: URL, idleMs: number): GantryError {
-  return new GantryError('http/stalled', `Cannot fetch ${printable(url)}: no byte came for ${idleMs / 1000} s`, { url: printable(url), idleMs });
+  return new GantryError('http/stalled', `Cannot fetch ${printable(url)}: no byte came for ${idleMs / 1000} s`, {
+    url: printable(url),
+    idleMs,
+  });
 }
 
 function tooLong(url: URL, maxBytes: number): GantryError {
-  return new GantryError('http/too-long', `Cannot fetch ${printable(url)}: the answer has more than ${maxBytes} bytes; expected at most that`, {
-    url: printable(url),
-    maxBytes,
-  });
+  return new GantryError(
+    'http/too-long',
+    `Cannot fetch ${printable(url)}: the answer has more than ${maxBytes} bytes; expected at most that`,
+    {
+      url: printable(url),
+      maxBytes,
+    },
+  );
 }
 
 function tooShort(url: URL, expectedBytes: number, receivedBytes: number): GantryError {
-  return new GantryError('http/too-short', `Cannot fetch ${printable(url)}: the answer has ${receivedBytes} bytes; expected ${expectedBytes}`, {
-    url: printable(url),
-    expectedBytes,
-    receivedBytes,
-  });
+  return new GantryError(
+    'http/too-short',
+    `Cannot fetch ${printable(url)}: the answer has ${receivedBytes} bytes; expected ${expectedBytes}`,
+    {
+      url: printable(url),
+      expectedBytes,
+      receivedBytes,
+    },
+  );
 }
 
 function aborted(signal: AbortSignal | undefined): GantryError {

@@ -7,7 +7,7 @@ export async function* blocksOf(source: AsyncIterable<Uint8Array>, blockBytes: n
   let block = Buffer.allocUnsafeSlow(blockBytes);
   let filled = 0;
   for await (const chunk of source) {
-    for (let start = 0; start < chunk.length; ) {
+    for (let start = 0; start < chunk.length;) {
       const taken = Math.min(chunk.length - start, blockBytes - filled);
       block.set(chunk.subarray(start, start + taken), filled);
       start += taken;

@@ -38,7 +38,7 @@ export class ByteReader {
 
   async #fill(length: number): Promise<void> {
     const parts = [this.#held];
-    for (let have = this.#held.length; have < length; ) {
+    for (let have = this.#held.length; have < length;) {
       const next = await this.#source.next();
       if (next.done === true) break;
       parts.push(Buffer.from(next.value.buffer, next.value.byteOffset, next.value.length));

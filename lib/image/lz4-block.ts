@@ -18,7 +18,7 @@ export function decodeBlock(block: Uint8Array, window: Uint8Array, maxBytes: num
   /** A length that goes on in following bytes; -1 when they are missing. */
   const extended = (start: number): number => {
     if (start !== 15) return start;
-    for (let length = start; ; ) {
+    for (let length = start; ;) {
       const byte = block[from];
       from += 1;
       if (byte === undefined) return -1;

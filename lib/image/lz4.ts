@@ -79,9 +79,13 @@ export async function* decompressLz4(
       for await (const block of decodeFrame(reader)) {
         out += block.length;
         if (out > options.maxBytes) {
-          throw new GantryError('image/too-long', `Cannot decompress the image: more than ${options.maxBytes} bytes came out; expected at most that`, {
-            maxBytes: options.maxBytes,
-          });
+          throw new GantryError(
+            'image/too-long',
+            `Cannot decompress the image: more than ${options.maxBytes} bytes came out; expected at most that`,
+            {
+              maxBytes: options.maxBytes,
+            },
+          );
         }
         yield block;
       }
@@ -96,7 +100,7 @@ async function skipSkippable(reader: ByteReader): Promise<boolean> {
   if ((magic & 0xffff_fff0) >>> 0 !== SKIPPABLE_MAGIC) return false;
   await take(reader, 4);
   const length = (await take(reader, 4)).readUInt32LE();
-  for (let left = length; left > 0; ) left -= (await take(reader, Math.min(left, WINDOW_BYTES))).length;
+  for (let left = length; left > 0;) left -= (await take(reader, Math.min(left, WINDOW_BYTES))).length;
   return true;
 }
 

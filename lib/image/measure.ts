@@ -38,7 +38,7 @@ export function measuring(source: AsyncIterable<Uint8Array>, onBytes?: (bytes: n
 }
 
 export async function measure(source: AsyncIterable<Uint8Array>): Promise<Measured> {
-  const { stream, result } = measuring(source);
-  for await (const _ of stream);
-  return result();
+  const measured = measuring(source);
+  for await (const _ of measured.stream);
+  return measured.result();
 }

@@ -39,15 +39,19 @@ export async function buildVerityTree(source: AsyncIterable<Uint8Array>, options
   const leaves: Buffer[] = [];
   for await (const chunk of blocksOf(source, BLOCK_BYTES * PER_BLOCK)) {
     if (chunk.length % BLOCK_BYTES !== 0) {
-      throw new GantryError('image/not-blocks', `Cannot build a verity tree: the image ends with a part of a block; expected whole blocks of ${BLOCK_BYTES} bytes`, {
-        blockBytes: BLOCK_BYTES,
-      });
+      throw new GantryError(
+        'image/not-blocks',
+        `Cannot build a verity tree: the image ends with a part of a block; expected whole blocks of ${BLOCK_BYTES} bytes`,
+        {
+          blockBytes: BLOCK_BYTES,
+        },
+      );
     }
     leaves.push(digestsOf(chunk, options.salt));
   }
   const [first] = leaves;
   if (first === undefined) throw new GantryError('image/empty', 'Cannot build a verity tree: the image is empty', { what: 'image' });
-  const dataBlocks = ((leaves.length - 1) * PER_BLOCK) + (leaves.at(-1)?.length ?? 0) / DIGEST_BYTES;
+  const dataBlocks = (leaves.length - 1) * PER_BLOCK + (leaves.at(-1)?.length ?? 0) / DIGEST_BYTES;
   const levels: Buffer[][] = [];
   let digests = leaves;
   // One data block has no level at all: its digest is the root hash.
@@ -64,7 +68,11 @@ function digestsOf(blocks: Uint8Array, salt: Uint8Array): Buffer {
   const digests = Buffer.alloc((blocks.length / BLOCK_BYTES) * DIGEST_BYTES);
   for (let index = 0; index * BLOCK_BYTES < blocks.length; index += 1) {
     const block = blocks.subarray(index * BLOCK_BYTES, (index + 1) * BLOCK_BYTES);
-    createHash('sha256').update(salt).update(block).digest().copy(digests, index * DIGEST_BYTES);
+    createHash('sha256')
+      .update(salt)
+      .update(block)
+      .digest()
+      .copy(digests, index * DIGEST_BYTES);
   }
   return digests;
 }

@@ -59,7 +59,8 @@ export async function* compressFrames(
   } finally {
     await Promise.allSettled(inFlight);
   }
-  if (offset === 0) throw new GantryError('image/empty', 'Cannot compress the image: it is empty; expected at least one byte', { what: 'image' });
+  if (offset === 0)
+    throw new GantryError('image/empty', 'Cannot compress the image: it is empty; expected at least one byte', { what: 'image' });
 }
 
 interface CompressedFrame {
@@ -92,7 +93,11 @@ async function compressFrame(raw: Uint8Array, level: number): Promise<Compressed
  *
  * @throws GantryError `image/bad-frame` when it is not exactly one frame of that length and digest
  */
-export async function decompressFrame(bytes: Uint8Array, frame: Pick<Frame, 'rawLengthBytes' | 'rawSha256'>, index: number): Promise<Uint8Array> {
+export async function decompressFrame(
+  bytes: Uint8Array,
+  frame: Pick<Frame, 'rawLengthBytes' | 'rawSha256'>,
+  index: number,
+): Promise<Uint8Array> {
   let raw: Buffer;
   try {
     raw = await decompress(bytes, {
@@ -103,7 +108,8 @@ export async function decompressFrame(bytes: Uint8Array, frame: Pick<Frame, 'raw
   } catch (cause) {
     throw badFrame(index, 'it does not decompress to the length that was signed', cause);
   }
-  if (raw.length !== frame.rawLengthBytes) throw badFrame(index, `it decompresses to ${raw.length} bytes; expected ${frame.rawLengthBytes}`);
+  if (raw.length !== frame.rawLengthBytes)
+    throw badFrame(index, `it decompresses to ${raw.length} bytes; expected ${frame.rawLengthBytes}`);
   const found = hash('sha256', raw, 'hex');
   if (found !== frame.rawSha256) throw badFrame(index, `its raw SHA-256 is ${found}; expected ${frame.rawSha256}`);
   return raw;
@@ -132,9 +138,13 @@ export async function* decompressZstd(
       options.signal?.throwIfAborted();
       lengthBytes += chunk.length;
       if (lengthBytes > options.maxBytes) {
-        throw new GantryError('image/too-long', `Cannot decompress the image: more than ${options.maxBytes} bytes came out; expected at most that`, {
-          maxBytes: options.maxBytes,
-        });
+        throw new GantryError(
+          'image/too-long',
+          `Cannot decompress the image: more than ${options.maxBytes} bytes came out; expected at most that`,
+          {
+            maxBytes: options.maxBytes,
+          },
+        );
       }
       yield chunk;
     }

@@ -14,6 +14,7 @@ import { ensurePrivateDirectory, writeNewFile } from '../files/atomic.ts';
 import { fromSystemError, readWholeFile } from '../files/read.ts';
 import { keyIdOf, publicKeyFromKeyObject, publicKeyFromPem, publicKeyToPem } from '../tuf/key.ts';
 import type { KeyId, PublicKey } from '../tuf/types.ts';
+import { refuseExposed } from './exposed.ts';
 import { signerFromKeyObject } from './key-signer.ts';
 import { encodePem, readPemBlock, unreadable } from './pem.ts';
 import { checkPassphrase, encryptPrivateKey, isEncrypted, plainPrivateKey, readPrivateKey, unsupportedKind } from './pkcs8.ts';
@@ -66,7 +67,8 @@ export async function writeKeyFile(
   const publicPath = join(directory, `${name}${PUBLIC_SUFFIX}`);
   const key = publicKeyFromKeyObject(privateKey);
   const { passphrase } = options;
-  const text = passphrase === undefined ? plainPrivateKey(privateKey) : await encryptPrivateKey(privateKey, checkPassphrase(passphrase, privatePath));
+  const text =
+    passphrase === undefined ? plainPrivateKey(privateKey) : await encryptPrivateKey(privateKey, checkPassphrase(passphrase, privatePath));
   await ensurePrivateDirectory(directory);
   await refuseTaken(name, async () => writeNewFile(privatePath, text, { mode: 0o600 }));
   try {
@@ -84,7 +86,12 @@ async function refuseTaken(name: string, write: () => Promise<void>): Promise<vo
   } catch (cause) {
     if (!isGantryError(cause, 'files/exists')) throw cause;
     const { path } = cause.details;
-    throw new GantryError('keys/exists', `Cannot make the key ${quote(name)}: ${quote(path)} exists already; expected a new name`, { name, path }, { cause });
+    throw new GantryError(
+      'keys/exists',
+      `Cannot make the key ${quote(name)}: ${quote(path)} exists already; expected a new name`,
+      { name, path },
+      { cause },
+    );
   }
 }
 
@@ -134,11 +141,14 @@ export async function listKeyFiles(directory: string): Promise<readonly KeyFile[
   const present = new Set(files);
   const names = files.filter((file) => file.endsWith(PUBLIC_SUFFIX)).map((file) => file.slice(0, -PUBLIC_SUFFIX.length));
   return Promise.all(
-    names.filter((name) => NAME.test(name)).toSorted().map(async (name) => {
-      const key = await readPublicKeyFile(join(directory, `${name}${PUBLIC_SUFFIX}`));
-      const privateHalf = present.has(`${name}.pem`) ? await describePrivate(join(directory, `${name}.pem`)) : {};
-      return { name, key, keyId: keyIdOf(key), ...privateHalf };
-    }),
+    names
+      .filter((name) => NAME.test(name))
+      .toSorted()
+      .map(async (name) => {
+        const key = await readPublicKeyFile(join(directory, `${name}${PUBLIC_SUFFIX}`));
+        const privateHalf = present.has(`${name}.pem`) ? await describePrivate(join(directory, `${name}.pem`)) : {};
+        return { name, key, keyId: keyIdOf(key), ...privateHalf };
+      }),
   );
 }
 
@@ -178,26 +188,19 @@ export async function openKeySigner(path: string, options: OpenKeyOptions): Prom
 }
 
 async function readPrivateFile(path: string, name: string, passphrase: (path: string) => Promise<string>): Promise<KeyObject> {
-  await refuseExposed(path, name);
-  return readPrivateKey(await readText(path), path, async () => passphrase(path));
-}
-
-async function refuseExposed(path: string, name: string): Promise<void> {
-  let mode: number;
   try {
-    ({ mode } = await stat(path));
+    refuseExposed(await stat(path), path, 'key');
   } catch (error) {
     const known = fromSystemError(error, path, 'read');
     if (!isGantryError(known, 'files/missing')) throw known;
-    throw new GantryError('keys/missing', `Cannot find the key ${quote(name)}: there is no ${quote(path)}`, { name, path }, { cause: error });
+    throw new GantryError(
+      'keys/missing',
+      `Cannot find the key ${quote(name)}: there is no ${quote(path)}`,
+      { name, path },
+      { cause: error },
+    );
   }
-  const others = mode & 0o077;
-  if (others === 0) return;
-  const octal = (mode & 0o777).toString(8);
-  throw new GantryError('files/exposed', `Cannot use the key ${quote(path)}: its mode is ${octal}, so others can read it; expected 600`, {
-    path,
-    mode: octal,
-  });
+  return readPrivateKey(await readText(path), path, async () => passphrase(path));
 }
 
 async function readText(path: string): Promise<string> {

@@ -4,15 +4,24 @@
  * Rules (design D9):
  * - the environment's is removed as soon as it is read, so no child process inherits it;
  * - a file that others can read is refused, like a key file;
+ * - of a file or descriptor the first line counts, without its end of line;
+ * - a source that was named is used or refused, never passed over for the next one: an empty passphrase is an error;
  * - without any source and without a person the answer is an error, never a wait.
  */
-import { fstatSync, readFileSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { closeSync, fstatSync, open as openCallback, read as readCallback, type Stats } from 'node:fs';
+import { Socket } from 'node:net';
+import { isatty } from 'node:tty';
+import { promisify } from 'node:util';
 import { GantryError, quote } from '../errors.ts';
-import { fromSystemError, readWholeFile } from '../files/read.ts';
+import { fromSystemError } from '../files/read.ts';
+import { refuseExposed } from './exposed.ts';
+import { checkPassphrase } from './pkcs8.ts';
 
 export const PASSPHRASE_VARIABLE = 'GANTRY_PASSPHRASE';
-const PASSPHRASE_MAX_BYTES = 4096;
+const LINE_MAX_BYTES = 4096;
+const LINE_FEED = 0x0a;
+const openDescriptor = promisify(openCallback);
+const read = promisify(readCallback);
 
 export interface PassphraseSources {
   /** `--passphrase-file` */
@@ -39,16 +48,16 @@ export function passphraseFrom(sources: PassphraseSources): PassphraseSource {
   const fromEnvironment = sources.env[PASSPHRASE_VARIABLE];
   delete sources.env[PASSPHRASE_VARIABLE];
   let given: Promise<string | undefined> | undefined;
-  const isGiven = sources.file !== undefined || sources.fd !== undefined || (fromEnvironment ?? '') !== '';
+  const isGiven = sources.file !== undefined || sources.fd !== undefined || fromEnvironment !== undefined;
   return {
     tries: isGiven || sources.prompt === undefined ? 1 : PERSON_TRIES,
     async ask(path, attempt) {
       given ??= readGiven(sources, fromEnvironment);
       const passphrase = (await given) ?? (await sources.prompt?.(path, attempt));
-      if (passphrase !== undefined && passphrase !== '') return passphrase;
+      if (passphrase !== undefined) return checkPassphrase(passphrase, path);
       throw new GantryError(
         'keys/passphrase-needed',
-        `Cannot open the key ${quote(path)}: ${passphrase === '' ? 'the passphrase is empty' : 'no passphrase was given, and there is no terminal to ask on'}`,
+        `Cannot get the passphrase for ${quote(path)}: none was given, and there is no terminal to ask on`,
         { path },
       );
     },
@@ -56,32 +65,73 @@ export function passphraseFrom(sources: PassphraseSources): PassphraseSource {
 }
 
 async function readGiven({ file, fd }: PassphraseSources, fromEnvironment: string | undefined): Promise<string | undefined> {
-  if (file !== undefined) return firstLine(await readPrivateFile(file));
-  if (fd !== undefined) return firstLine(readDescriptor(fd));
-  return fromEnvironment === undefined || fromEnvironment === '' ? undefined : fromEnvironment;
+  if (file !== undefined) return readPassphraseFile(file);
+  if (fd !== undefined) return readPassphraseDescriptor(fd);
+  return fromEnvironment;
 }
 
-async function readPrivateFile(path: string): Promise<Uint8Array> {
-  const bytes = await readWholeFile(path, { maxBytes: PASSPHRASE_MAX_BYTES });
-  const { mode } = await stat(path);
-  if ((mode & 0o077) === 0) return bytes;
-  const octal = (mode & 0o777).toString(8);
-  throw new GantryError('files/exposed', `Cannot use the passphrase in ${quote(path)}: its mode is ${octal}, so others can read it; expected 600`, {
-    path,
-    mode: octal,
-  });
-}
-
-function readDescriptor(fd: number): Uint8Array {
-  const name = `descriptor ${fd}`;
+async function readPassphraseFile(path: string): Promise<string> {
   try {
-    fstatSync(fd);
-    return readFileSync(fd).subarray(0, PASSPHRASE_MAX_BYTES);
+    const fd = await openDescriptor(path, 'r');
+    const found = fstatSync(fd);
+    try {
+      refuseExposed(found, path, 'passphrase in');
+      return await readFirstLine(fd, path);
+    } finally {
+      // A pipe's descriptor belongs to the socket that read it.
+      if (!isStream(found)) closeSync(fd);
+    }
+  } catch (error) {
+    throw fromSystemError(error, path, 'read');
+  }
+}
+
+async function readPassphraseDescriptor(fd: number): Promise<string> {
+  const name = `descriptor ${fd}`;
+  // A terminal would show what is typed, and wait for somebody who does not know that.
+  if (isatty(fd)) throw unusable(name, 'it is a terminal; expected a pipe or a file');
+  try {
+    return await readFirstLine(fd, name);
   } catch (error) {
     throw fromSystemError(error, name, 'read');
   }
 }
 
-function firstLine(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('utf8').split(/\r?\n/u, 1)[0] ?? '';
+async function readFirstLine(fd: number, name: string): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of chunksOf(fd)) {
+    const end = chunk.indexOf(LINE_FEED);
+    chunks.push(end === -1 ? chunk : chunk.subarray(0, end));
+    length += chunk.length;
+    if (end !== -1) break;
+    if (length > LINE_MAX_BYTES) throw unusable(name, `its first line has more than ${LINE_MAX_BYTES} bytes; expected a passphrase`);
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks)).replace(/\r$/u, '');
+  } catch {
+    // The cause would quote nothing useful, and must not quote the bytes.
+    throw unusable(name, 'its first line is not UTF-8; expected text');
+  }
+}
+
+/** A pipe is awaited, not read: a blocked read would keep the process from ending on Ctrl-C. */
+function chunksOf(fd: number): AsyncIterable<Uint8Array> {
+  return isStream(fstatSync(fd)) ? new Socket({ fd, readable: true, writable: false }) : readChunks(fd);
+}
+
+function isStream(found: Stats): boolean {
+  return found.isFIFO() || found.isSocket();
+}
+
+async function* readChunks(fd: number): AsyncGenerator<Uint8Array, void, undefined> {
+  for (;;) {
+    const { bytesRead, buffer } = await read(fd, Buffer.alloc(LINE_MAX_BYTES), 0, LINE_MAX_BYTES, null);
+    if (bytesRead === 0) return;
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
+function unusable(path: string, problem: string): GantryError {
+  return new GantryError('keys/passphrase-needed', `Cannot read a passphrase from ${quote(path)}: ${problem}`, { path });
 }

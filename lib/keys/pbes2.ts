@@ -60,7 +60,8 @@ export function checkEncryptedKey(der: Uint8Array, path: string): void {
   checkDerivation(derivation, path);
   const [cipherId] = children(cipher);
   if (!(cipherId instanceof ObjectIdentifier)) throw damaged(path);
-  if (!READABLE_CIPHERS.has(cipherId.getValue())) throw unsupportedEncryption(path, `encrypted with an outdated cipher (${cipherId.getValue()})`);
+  if (!READABLE_CIPHERS.has(cipherId.getValue()))
+    throw unsupportedEncryption(path, `encrypted with an outdated cipher (${cipherId.getValue()})`);
 }
 
 function checkDerivation(derivation: unknown, path: string): void {

@@ -65,7 +65,10 @@ const FORMS: Readonly<Record<string, { readonly found: string; readonly remedy: 
     found: 'PKCS#1 (BEGIN RSA PUBLIC KEY)',
     remedy: (path) => `convert it: openssl rsa -RSAPublicKey_in -in ${quote(path)} -pubout -out NEW.pub.pem`,
   },
-  CERTIFICATE: { found: 'a certificate', remedy: (path) => `take its key: openssl x509 -in ${quote(path)} -pubkey -noout -out NEW.pub.pem` },
+  CERTIFICATE: {
+    found: 'a certificate',
+    remedy: (path) => `take its key: openssl x509 -in ${quote(path)} -pubkey -noout -out NEW.pub.pem`,
+  },
   'SSH PUBLIC KEY': {
     found: 'an OpenSSH public key',
     remedy: (path) => `for RSA and ECDSA, convert it: ssh-keygen -e -m PKCS8 -f ${quote(path)} > NEW.pub.pem`,
@@ -102,5 +105,10 @@ export function unsupportedKey(path: string, found: string, remedy: string): Gan
 }
 
 export function unreadable(path: string, problem: string, cause?: unknown): GantryError {
-  return new GantryError('keys/unreadable', `Cannot read the key ${quote(path)}: ${problem}; expected one PKCS#8 or SPKI key in PEM`, { path }, { cause });
+  return new GantryError(
+    'keys/unreadable',
+    `Cannot read the key ${quote(path)}: ${problem}; expected one PKCS#8 or SPKI key in PEM`,
+    { path },
+    { cause },
+  );
 }

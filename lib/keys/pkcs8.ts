@@ -30,7 +30,9 @@ const derive = promisify<Buffer, Uint8Array, number, ScryptCost & { readonly max
 export function passphraseProblem(passphrase: string): string | undefined {
   if (passphrase === '') return 'it is empty; expected at least one character';
   const { length } = passphraseBytes(passphrase);
-  return length > PASSPHRASE_MAX_BYTES ? `it has ${length} bytes; expected at most ${PASSPHRASE_MAX_BYTES}, which openssl can read` : undefined;
+  return length > PASSPHRASE_MAX_BYTES
+    ? `it has ${length} bytes; expected at most ${PASSPHRASE_MAX_BYTES}, which openssl can read`
+    : undefined;
 }
 
 /** @throws GantryError `keys/passphrase-needed` for an empty or an overlong one; it is never quoted */
@@ -58,7 +60,7 @@ export async function encryptPrivateKey(key: KeyObject, passphrase: string): Pro
 
 /** PKCS#8 as it is, `BEGIN PRIVATE KEY`. */
 export function plainPrivateKey(key: KeyObject): string {
-  return key.export({ format: 'pem', type: 'pkcs8' }).toString();
+  return key.export({ format: 'pem', type: 'pkcs8' });
 }
 
 /** True for PEM that needs a passphrase. @throws GantryError `keys/unreadable`, `keys/unsupported` */
@@ -139,5 +141,9 @@ function supported(key: KeyObject, path: string): KeyObject {
 /** No conversion makes another kind of key of a key, so the way out is a new one. */
 export function unsupportedKind(path: string, cause: GantryError<'tuf/key-unsupported'>): GantryError {
   const { keytype } = cause.details;
-  return unsupportedKey(path, `a key of an unsupported kind (${quote(keytype)})`, 'make a new one: openssl genpkey -algorithm ed25519 -out NEW.pem');
+  return unsupportedKey(
+    path,
+    `a key of an unsupported kind (${quote(keytype)})`,
+    'make a new one: openssl genpkey -algorithm ed25519 -out NEW.pem',
+  );
 }

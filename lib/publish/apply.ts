@@ -27,11 +27,7 @@ export interface ApplyOptions {
  * @throws GantryError `publish/conflict` when somebody else published first or took a version number,
  * `publish/target-differs` when a target file is there with other bytes, `store/…`, `files/disk-full`
  */
-export async function applyPublication(
-  plan: PublicationPlan,
-  store: Store,
-  options: ApplyOptions,
-): Promise<readonly AppliedWrite[]> {
+export async function applyPublication(plan: PublicationPlan, store: Store, options: ApplyOptions): Promise<readonly AppliedWrite[]> {
   const applied: AppliedWrite[] = [];
   for (const write of plan.writes) {
     options.signal?.throwIfAborted();
@@ -95,10 +91,7 @@ async function digestOf(write: PlannedWrite, store: Store): Promise<string> {
 
 function lostTo(write: PlannedWrite, cause: GantryError<'store/conflict'>): GantryError {
   const { expected, found } = cause.details;
-  const happened =
-    write.kind === 'timestamp'
-      ? 'somebody else published first'
-      : 'somebody else has taken this version number';
+  const happened = write.kind === 'timestamp' ? 'somebody else published first' : 'somebody else has taken this version number';
   return new GantryError(
     'publish/conflict',
     `Cannot publish ${quote(write.path)}: ${happened} (found ${found}; expected ${expected}). The live repository is as they left it`,

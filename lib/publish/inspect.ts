@@ -41,7 +41,11 @@ async function readTargets(read: ReadFile, snapshot: SignedRole<Snapshot>, name:
 }
 
 /** Role by role, each once, so that a cycle ends. */
-async function readDelegated(read: ReadFile, snapshot: SignedRole<Snapshot>, targets: SignedRole<Targets>): Promise<readonly DelegatedFile[]> {
+async function readDelegated(
+  read: ReadFile,
+  snapshot: SignedRole<Snapshot>,
+  targets: SignedRole<Targets>,
+): Promise<readonly DelegatedFile[]> {
   const found: DelegatedFile[] = [];
   const waiting = (targets.role.delegations?.roles ?? []).map(({ name }) => name);
   for (let name = waiting.shift(); name !== undefined && found.length < MAX_ROLES; name = waiting.shift()) {
@@ -57,5 +61,7 @@ async function readDelegated(read: ReadFile, snapshot: SignedRole<Snapshot>, tar
 async function need(read: ReadFile, name: string): Promise<Uint8Array> {
   const bytes = await read(name);
   if (bytes !== undefined) return bytes;
-  throw new GantryError('store/missing', `Cannot read the repository: ${quote(name)} is missing, and other metadata names it`, { path: name });
+  throw new GantryError('store/missing', `Cannot read the repository: ${quote(name)} is missing, and other metadata names it`, {
+    path: name,
+  });
 }

@@ -40,12 +40,7 @@ export interface LiveState {
  * @param seen what this workspace saw live last
  * @throws GantryError `store/…`, `tuf/threshold`, `repository/…`, `publish/rolled-back`, `publish/no-manifest`
  */
-export async function readLiveState(
-  store: Store,
-  repository: RepositoryName,
-  chain: RootChain,
-  seen?: SeenVersions,
-): Promise<LiveState> {
+export async function readLiveState(store: Store, repository: RepositoryName, chain: RootChain, seen?: SeenVersions): Promise<LiveState> {
   const { chain: known, stored } = await followRoots(store, repository, chain);
   const timestamp = await readObject(store, pathOf(repository, 'timestamp.json'), MAX_BYTES.timestamp);
   if (timestamp === undefined) {
@@ -92,7 +87,7 @@ async function followRoots(
     if (theirs.sha256 !== ours.sha256) throw foreignRoot(store, ours, theirs);
     let known = chain;
     if (ours === chain.latest) {
-      for (let next = await readRoot(known.latest.role.version + 1); next !== undefined; ) {
+      for (let next = await readRoot(known.latest.role.version + 1); next !== undefined;) {
         known = extendRootChain(known, next);
         next = await readRoot(known.latest.role.version + 1);
       }
@@ -114,11 +109,18 @@ function foreignRoot(store: Store, ours: SignedRole<Root>, theirs: SignedRole<Ro
 async function readRoles(store: Store, repository: RepositoryName, timestampBytes: Uint8Array): Promise<PublishedRoles> {
   const timestamp = readSignedRole(timestampBytes, 'timestamp');
   const snapshotMeta = timestamp.role.meta['snapshot.json'];
-  const snapshotBytes = await requireRole(store, pathOf(repository, `${snapshotMeta.version}.snapshot.json`), snapshotMeta, MAX_BYTES.snapshot);
+  const snapshotBytes = await requireRole(
+    store,
+    pathOf(repository, `${snapshotMeta.version}.snapshot.json`),
+    snapshotMeta,
+    MAX_BYTES.snapshot,
+  );
   const snapshot = readSignedRole(snapshotBytes, 'snapshot');
   const targetsMeta = snapshot.role.meta['targets.json'];
   if (targetsMeta === undefined) {
-    throw new GantryError('repository/mismatch', 'Cannot trust the published snapshot role: it names no targets.json', { role: 'snapshot' });
+    throw new GantryError('repository/mismatch', 'Cannot trust the published snapshot role: it names no targets.json', {
+      role: 'snapshot',
+    });
   }
   const targetsBytes = await requireRole(store, pathOf(repository, `${targetsMeta.version}.targets.json`), targetsMeta, MAX_BYTES.targets);
   return { timestamp, snapshot, targets: readSignedRole(targetsBytes, 'targets') };
@@ -127,9 +129,13 @@ async function readRoles(store: Store, repository: RepositoryName, timestampByte
 async function requireRole(store: Store, path: StorePath, meta: MetaFile, maxBytes: number): Promise<Uint8Array> {
   const object = await readObject(store, path, meta.length ?? maxBytes);
   if (object !== undefined) return object.bytes;
-  throw new GantryError('store/missing', `Cannot read the live state: ${quote(path)} is missing from ${quote(store.description)}, and its parent names it`, {
-    path,
-  });
+  throw new GantryError(
+    'store/missing',
+    `Cannot read the live state: ${quote(path)} is missing from ${quote(store.description)}, and its parent names it`,
+    {
+      path,
+    },
+  );
 }
 
 async function readManifest(store: Store, published: PublishedRoles): Promise<Manifest> {

@@ -9,7 +9,7 @@ import { verifyUnder } from '../repository/trusted.ts';
 import { metadataPath, targetPath } from '../store/layout.ts';
 import type { CacheClass, Expect, StorePath } from '../store/store.ts';
 import { TargetPath } from '../tuf/target-path.ts';
-import type { Role, Root, Sha256Hex, SignedRole, TargetFile } from '../tuf/types.ts';
+import type { Root, Sha256Hex, SignedRole, TargetFile } from '../tuf/types.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import type { LiveState } from './live-state.ts';
 
@@ -59,7 +59,7 @@ function rootWrites(live: LiveState): readonly PlannedWrite[] {
   return pending.map((root) => roleWrite(live.repository, 'root', `${root.role.version}.root.json`, root, 'absent'));
 }
 
-function refuseStranding(root: Root, name: 'targets' | 'snapshot' | 'timestamp', file: SignedRole<Role>): void {
+function refuseStranding(root: Root, name: 'targets' | 'snapshot' | 'timestamp', file: SignedRole): void {
   try {
     verifyUnder(root, name, file);
   } catch (cause) {
@@ -101,9 +101,7 @@ function roleWrites(live: LiveState, signed: SignedRepository): readonly Planned
   const { newTargets } = signed;
   const { snapshot, timestamp } = signed.roles;
   return [
-    ...(newTargets === undefined
-      ? []
-      : [roleWrite(repository, 'role', `${newTargets.role.version}.targets.json`, newTargets, 'absent')]),
+    ...(newTargets === undefined ? [] : [roleWrite(repository, 'role', `${newTargets.role.version}.targets.json`, newTargets, 'absent')]),
     roleWrite(repository, 'role', `${snapshot.role.version}.snapshot.json`, snapshot, 'absent'),
     roleWrite(
       repository,
@@ -119,7 +117,7 @@ function roleWrite(
   { variant, arch }: RepositoryName,
   kind: PlannedWrite['kind'],
   file: string,
-  role: SignedRole<Role>,
+  role: SignedRole,
   expect: Expect,
 ): PlannedWrite {
   return {

@@ -21,7 +21,9 @@ export async function refreshRepository(
   const { live, draft: waiting } = await readCurrent(workspace, store, repository);
   if (waiting !== undefined) {
     const path = draftPath(workspace, repository);
-    throw new GantryError('workspace/draft-waits', `Cannot refresh: the draft ${path} waits already, and publishing it refreshes too`, { path });
+    throw new GantryError('workspace/draft-waits', `Cannot refresh: the draft ${path} waits already, and publishing it refreshes too`, {
+      path,
+    });
   }
   const changes: readonly Change[] = options.roles === 'all' ? [{ kind: 'renew-targets' }] : [];
   const draft = draftFrom(live.trusted, changes, { versions: live.versions, now: options.now, policy: workspace.expiry });

@@ -21,11 +21,7 @@ export interface AddedRelease {
  *
  * @throws GantryError `release/duplicate` and `release/not-newer` before any image is read, and whatever `prepareRelease` throws
  */
-export async function addRelease(
-  workspace: Workspace,
-  store: Store,
-  input: ReleaseInput & { readonly now: Date },
-): Promise<AddedRelease> {
+export async function addRelease(workspace: Workspace, store: Store, input: ReleaseInput & { readonly now: Date }): Promise<AddedRelease> {
   const { live, earlier } = await checkRelease(workspace, store, input);
   const options = { versions: live.versions, now: input.now, policy: workspace.expiry };
   const release = await prepareRelease(workspace, input);

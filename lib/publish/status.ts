@@ -78,12 +78,7 @@ export async function readStatus(
   return { ...status, next: await nextStep(status, options.canSign) };
 }
 
-async function readRepositoryStatus(
-  workspace: Workspace,
-  store: Store,
-  repository: RepositoryName,
-  now: Date,
-): Promise<RepositoryStatus> {
+async function readRepositoryStatus(workspace: Workspace, store: Store, repository: RepositoryName, now: Date): Promise<RepositoryStatus> {
   const { live, draft } = await readCurrent(workspace, store, repository);
   return {
     repository,

@@ -36,7 +36,7 @@ export type JsonNode = { readonly place: Place } & (
 );
 
 /** serde_json, which stock hosts read with, gives up at 128 levels. */
-export const MAX_DEPTH = 127;
+const MAX_DEPTH = 127;
 
 /**
  * @param bytes a whole document
@@ -116,7 +116,9 @@ class TreeBuilder implements JSONVisitor {
   };
 
   readonly onError = (error: ParseErrorCode, ...[, , line, column]: [number, number, number, number]): void => {
-    const problem = printParseErrorCode(error).replace(/(?<=[a-z])(?=[A-Z])/gu, ' ').toLowerCase();
+    const problem = printParseErrorCode(error)
+      .replace(/(?<=[a-z])(?=[A-Z])/gu, ' ')
+      .toLowerCase();
     throw badManifest(placeOf(line, column), [], `it is not JSON (${problem}); expected one JSON object and nothing else`);
   };
 

@@ -69,7 +69,7 @@ export function decodeDraft(bytes: Uint8Array): Draft {
     throw badDraft(issue?.path.join('.') ?? 'the file', issue?.message ?? 'it has another shape', result.error);
   }
   const { format: _, manifest, roles, ...rest } = result.data;
-  const role = <N extends TopRoleName>(name: N, value: unknown): object =>
+  const role = (name: TopRoleName, value: unknown): object =>
     value === undefined ? {} : { [name]: parseEnvelope(Buffer.from(JSON.stringify(value)), name) };
   // The schema and the envelope parser checked every member that the type names.
   return {

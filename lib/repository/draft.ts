@@ -69,7 +69,7 @@ export interface SignedRepository {
 }
 
 /** Which publication a repository stands at. */
-export function baseOf(published: TrustedRepository): DraftBase {
+function baseOf(published: TrustedRepository): DraftBase {
   const timestamp = published.published?.timestamp;
   return {
     rootVersion: published.chain.latest.role.version,
@@ -172,11 +172,7 @@ export function signDraft(
 }
 
 /** Drafts the next parent when its child is complete. */
-function advanceDraft(
-  draft: Draft,
-  published: TrustedRepository,
-  options: { readonly now: Date; readonly policy: ExpiryPolicy },
-): Draft {
+function advanceDraft(draft: Draft, published: TrustedRepository, options: { readonly now: Date; readonly policy: ExpiryPolicy }): Draft {
   if (pendingRequest(draft, published.chain.latest.role) !== undefined) return draft;
   const { now, policy } = options;
   if (draft.roles.snapshot === undefined) {

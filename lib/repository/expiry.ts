@@ -10,7 +10,7 @@ export type ExpiryPolicy = Readonly<Record<TopRoleName, number>>;
 const WEEK = 7 * 24 * 3600;
 
 /** Bottlerocket's `2w-2w-1w`, and 52 weeks for a root. */
-export const defaultExpiryPolicy: ExpiryPolicy = {
+const defaultExpiryPolicy: ExpiryPolicy = {
   root: 52 * WEEK,
   targets: 2 * WEEK,
   snapshot: 2 * WEEK,

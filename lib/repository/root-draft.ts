@@ -96,11 +96,9 @@ export function rootRequest(envelope: Envelope<Root>, previous?: Root): SigningR
 export function finishRoot(envelope: Envelope<Root>, chain?: RootChain): RootChain {
   const { missing } = rootRequest(envelope, chain?.latest.role);
   if (missing.length > 0) {
-    throw new GantryError(
-      'repository/incomplete',
-      `Cannot finish root version ${envelope.signed.version}: signatures are missing`,
-      { missing },
-    );
+    throw new GantryError('repository/incomplete', `Cannot finish root version ${envelope.signed.version}: signatures are missing`, {
+      missing,
+    });
   }
   const sealed = sealEnvelope(envelope);
   return chain === undefined ? openRootChain([sealed]) : extendRootChain(chain, sealed);

@@ -56,11 +56,7 @@ export function requestFor(envelope: Envelope, authorities: readonly Authority[]
  *
  * @throws GantryError `keys/bad-signature` when it does not verify, or its key may not sign this role
  */
-export function withSignature<R extends Role>(
-  envelope: Envelope<R>,
-  signature: Signature,
-  authorities: readonly Authority[],
-): Envelope<R> {
+export function withSignature<R extends Role>(envelope: Envelope<R>, signature: Signature, authorities: readonly Authority[]): Envelope<R> {
   const payload = signingPayload(envelope.signed);
   const counts = authorities.some(({ keys, roleKeys }) => {
     const key = keys[signature.keyid];

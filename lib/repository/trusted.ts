@@ -6,7 +6,7 @@
 import { GantryError } from '../errors.ts';
 import type { Manifest } from '../release/manifest.ts';
 import { verifyThreshold } from '../tuf/signature.ts';
-import type { MetaFile, Role, Root, SignedRole, Snapshot, Targets, Timestamp } from '../tuf/types.ts';
+import type { MetaFile, Root, SignedRole, Snapshot, Targets, Timestamp } from '../tuf/types.ts';
 import type { RootChain } from './root-chain.ts';
 
 /** The three roles below root that one publication made visible. */
@@ -45,7 +45,7 @@ export function trustRepository(
 }
 
 /** Checks the three roles under one root: thresholds, and each parent's claim about its child. */
-export function verifyPublished(root: Root, published: PublishedRoles): void {
+function verifyPublished(root: Root, published: PublishedRoles): void {
   const { targets, snapshot, timestamp } = published;
   verifyUnder(root, 'timestamp', timestamp);
   verifyUnder(root, 'snapshot', snapshot);
@@ -55,11 +55,11 @@ export function verifyPublished(root: Root, published: PublishedRoles): void {
 }
 
 /** @throws GantryError `tuf/threshold` */
-export function verifyUnder(root: Root, name: 'targets' | 'snapshot' | 'timestamp', file: SignedRole<Role>): void {
+export function verifyUnder(root: Root, name: 'targets' | 'snapshot' | 'timestamp', file: SignedRole): void {
   verifyThreshold({ signed: file.role, signatures: file.signatures }, root.keys, root.roles[name], name);
 }
 
-function verifyMeta(name: 'snapshot' | 'targets', meta: MetaFile | undefined, file: SignedRole<Role>): void {
+function verifyMeta(name: 'snapshot' | 'targets', meta: MetaFile | undefined, file: SignedRole): void {
   const problem =
     meta === undefined
       ? 'its parent does not name it'
@@ -76,6 +76,6 @@ function verifyMeta(name: 'snapshot' | 'targets', meta: MetaFile | undefined, fi
 }
 
 /** What a parent says of a child file. */
-export function metaOf(file: SignedRole<Role>): MetaFile {
+export function metaOf(file: SignedRole): MetaFile {
   return { version: file.role.version, length: file.lengthBytes, hashes: { sha256: file.sha256 } };
 }

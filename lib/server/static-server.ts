@@ -168,4 +168,3 @@ async function closeGracefully(server: Server): Promise<void> {
   await closed;
   clearTimeout(timer);
 }
-

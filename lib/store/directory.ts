@@ -154,11 +154,11 @@ function refuseUnexpected(path: StorePath, found: ObjectInfo | undefined, expect
   const expected = expect === 'absent' ? undefined : expect.version;
   if (found?.version === expected) return;
   const name = (version: string | undefined): string => (version === undefined ? 'nothing' : `version ${version}`);
-  throw new GantryError(
-    'store/conflict',
-    `Cannot write ${quote(path)}: found ${name(found?.version)}; expected ${name(expected)}`,
-    { path, expected: name(expected), found: name(found?.version) },
-  );
+  throw new GantryError('store/conflict', `Cannot write ${quote(path)}: found ${name(found?.version)}; expected ${name(expected)}`, {
+    path,
+    expected: name(expected),
+    found: name(found?.version),
+  });
 }
 
 async function openObject(path: StorePath, file: string): Promise<FileHandle> {
@@ -196,7 +196,10 @@ async function infoOf(path: StorePath, file: string): Promise<ObjectInfo | undef
 }
 
 /** A rename always changes the inode or the times, so these are a version. */
-function describe(path: StorePath, { ino, size, mtimeNs }: { readonly ino: bigint; readonly size: bigint; readonly mtimeNs: bigint }): ObjectInfo {
+function describe(
+  path: StorePath,
+  { ino, size, mtimeNs }: { readonly ino: bigint; readonly size: bigint; readonly mtimeNs: bigint },
+): ObjectInfo {
   return { path, lengthBytes: Number(size), version: [ino, size, mtimeNs].map((part) => part.toString(36)).join('-') as StoreVersion };
 }
 

@@ -1,11 +1,11 @@
-import { sha256Hex } from '../tuf/hash.ts';
+import { hash } from 'node:crypto';
 import type { ByteSource } from './store.ts';
 
 /** Bytes in memory as the source of a write. */
 export function bytesSource(bytes: Uint8Array): ByteSource {
   return {
     lengthBytes: bytes.length,
-    sha256: sha256Hex(bytes),
+    sha256: hash('sha256', bytes, 'hex'),
     async *open() {
       yield bytes;
     },

@@ -7,7 +7,6 @@
  * - *missing* and *denied* are different answers, and neither is "empty";
  * - nothing half-written is ever visible under its name.
  */
-import type { Sha256Hex } from '../tuf/types.ts';
 
 declare const brand: unique symbol;
 /** A name inside a store: segments of `A-Za-z0-9._-` joined by `/`, none of them starting with a dot. */
@@ -22,7 +21,8 @@ export type CacheClass = 'immutable' | 'revalidate';
 /** Bytes that can be read more than once, with what they must turn out to be. */
 export interface ByteSource {
   readonly lengthBytes: number;
-  readonly sha256: Sha256Hex;
+  /** 64 lowercase hexadecimal digits. */
+  readonly sha256: string;
   open(): AsyncIterable<Uint8Array>;
 }
 
@@ -31,7 +31,7 @@ export interface ObjectInfo {
   readonly lengthBytes: number;
   readonly version: StoreVersion;
   /** When the store keeps it beside the object. */
-  readonly sha256?: Sha256Hex;
+  readonly sha256?: string;
 }
 
 export interface StoredObject {

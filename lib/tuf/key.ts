@@ -58,7 +58,7 @@ export function publicKeyFromKeyObject(key: KeyObject): PublicKey {
     const der = half.export({ format: 'der', type: 'spki' });
     return { keytype, scheme: SCHEMES[keytype], keyval: { public: der.subarray(ED25519_SPKI_PREFIX.length).toString('hex') } };
   }
-  return { keytype, scheme: SCHEMES[keytype], keyval: { public: half.export({ format: 'pem', type: 'spki' }).toString() } };
+  return { keytype, scheme: SCHEMES[keytype], keyval: { public: half.export({ format: 'pem', type: 'spki' }) } };
 }
 
 /** @param pem SPKI, `BEGIN PUBLIC KEY`; @throws GantryError `tuf/malformed`, `tuf/key-unsupported` */
@@ -74,7 +74,7 @@ export function publicKeyFromPem(pem: string): PublicKey {
 
 /** SPKI PEM, whatever form the metadata has. */
 export function publicKeyToPem(key: PublicKey): string {
-  return keyObjectOf(key).export({ format: 'pem', type: 'spki' }).toString();
+  return keyObjectOf(key).export({ format: 'pem', type: 'spki' });
 }
 
 /** @throws GantryError `tuf/malformed`, `tuf/key-unsupported` */
@@ -120,5 +120,10 @@ function unsupported(keytype: string, scheme: string, at: string): GantryError {
 }
 
 function malformed(at: string, problem: string, cause?: unknown): GantryError {
-  return new GantryError('tuf/malformed', `Cannot read ${at}: ${problem}; expected a TUF public key`, { what: 'public key', at }, { cause });
+  return new GantryError(
+    'tuf/malformed',
+    `Cannot read ${at}: ${problem}; expected a TUF public key`,
+    { what: 'public key', at },
+    { cause },
+  );
 }

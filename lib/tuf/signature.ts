@@ -33,11 +33,7 @@ export function verifySignature(key: PublicKey, signature: Signature, payload: U
 }
 
 /** The keys of a role whose signatures count, each once. */
-export function validSigners(
-  envelope: Envelope,
-  keys: Readonly<Record<string, PublicKey>>,
-  roleKeys: RoleKeys,
-): readonly KeyId[] {
+export function validSigners(envelope: Envelope, keys: Readonly<Record<string, PublicKey>>, roleKeys: RoleKeys): readonly KeyId[] {
   const payload = signingPayload(envelope.signed);
   const counted = new Map<string, KeyId>();
   for (const signature of envelope.signatures) {
@@ -49,12 +45,7 @@ export function validSigners(
 }
 
 /** @throws GantryError `tuf/threshold` */
-export function verifyThreshold(
-  envelope: Envelope,
-  keys: Readonly<Record<string, PublicKey>>,
-  roleKeys: RoleKeys,
-  roleName: string,
-): void {
+export function verifyThreshold(envelope: Envelope, keys: Readonly<Record<string, PublicKey>>, roleKeys: RoleKeys, roleName: string): void {
   const valid = validSigners(envelope, keys, roleKeys);
   if (valid.length >= roleKeys.threshold) return;
   const { version } = envelope.signed;

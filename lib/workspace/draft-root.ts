@@ -24,13 +24,19 @@ export async function draftFirstRoot(
 ): Promise<{ readonly path: string; readonly root: Root }> {
   if ((await readRootChain(workspace)) !== undefined) {
     const path = rootPath(workspace, 1);
-    throw new GantryError('files/exists', `Cannot draft a first root: ${path} exists already; expected a workspace without a root`, { path });
+    throw new GantryError('files/exists', `Cannot draft a first root: ${path} exists already; expected a workspace without a root`, {
+      path,
+    });
   }
   const roleSpec = async (role: TopRoleName): Promise<RoleSpec> => {
     const keys = await Promise.all(names[role].map(async (name) => publicKeyNamed(workspace, name)));
     for (const { keyId, name } of keys) {
       if (!exampleKeyIds.has(keyId)) continue;
-      throw new GantryError('keys/example', `Cannot trust the key ${name}: it is one of Gantry's example keys, whose private half everybody has`, { keyId });
+      throw new GantryError(
+        'keys/example',
+        `Cannot trust the key ${name}: it is one of Gantry's example keys, whose private half everybody has`,
+        { keyId },
+      );
     }
     return { keys: keys.map(({ key }) => key), threshold: thresholds[role] ?? 1 };
   };

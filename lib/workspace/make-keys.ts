@@ -15,7 +15,11 @@ export interface MakeKeysOptions {
 }
 
 /** @throws GantryError `keys/bad-name`, `keys/exists`, `files/…` */
-export async function makeKeys(workspace: Workspace, names: readonly string[], options: MakeKeysOptions): Promise<readonly Required<KeyFile>[]> {
+export async function makeKeys(
+  workspace: Workspace,
+  names: readonly string[],
+  options: MakeKeysOptions,
+): Promise<readonly Required<KeyFile>[]> {
   const pathsOf = (name: string): readonly string[] => [
     join(options.keysDirectory, `${name}.pem`),
     join(options.keysDirectory, `${name}.pub.pem`),

@@ -72,7 +72,8 @@ interface CompressedImage {
  */
 export async function prepareRelease(workspace: Workspace, input: ReleaseInput): Promise<PreparedRelease> {
   const version = parseVersion(input.version);
-  const compressions: readonly Compression[] = input.compression === 'both' ? ['zst', 'lz4'] : [input.compression === 'zstd' ? 'zst' : 'lz4'];
+  const compressions: readonly Compression[] =
+    input.compression === 'both' ? ['zst', 'lz4'] : [input.compression === 'zstd' ? 'zst' : 'lz4'];
   const compressed: CompressedImage[] = [];
   for (const image of IMAGES) {
     for (const compression of compressions) compressed.push(await compressImage(workspace, input, image, compression));

@@ -49,11 +49,9 @@ async function findWorkspace(start: string): Promise<string> {
     if (found?.isFile() === true) return directory;
     if (dirname(directory) === directory) break;
   }
-  throw new GantryError(
-    'workspace/not-one',
-    `Cannot open a workspace in ${quote(start)}: there is no ${CONFIG_FILE} in it or above it`,
-    { path: start },
-  );
+  throw new GantryError('workspace/not-one', `Cannot open a workspace in ${quote(start)}: there is no ${CONFIG_FILE} in it or above it`, {
+    path: start,
+  });
 }
 
 async function readExpiryPolicy(path: string): Promise<ExpiryPolicy> {

@@ -19,10 +19,7 @@ beforeEach(async () => {
 afterEach(() => rm(temporary, { recursive: true, force: true }));
 
 /** A host that knows only the first root, with a state of its own. */
-async function withRefreshedClient(
-  fixture: FixtureRepository,
-  work: (client: RepositoryClient) => Promise<void>,
-): Promise<void> {
+async function withRefreshedClient(fixture: FixtureRepository, work: (client: RepositoryClient) => Promise<void>): Promise<void> {
   await using server = await startFileServer(fixture.directory);
   const client = await openRepository({
     root: await readFile(join(fixture.directory, 'metadata', '1.root.json')),

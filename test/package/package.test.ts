@@ -72,11 +72,17 @@ function gantry(folder: string, ...args: readonly string[]): Promise<Outcome> {
 describe('the tarball', () => {
   test('npm pack ships what runs and what init copies, and nothing of the workshop', async () => {
     const { stdout } = await runFile('tar', ['-tzf', tarball]);
-    const files = stdout.trim().split('\n').map((line) => line.replace(/^package\//u, ''));
+    const files = stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.replace(/^package\//u, ''));
     for (const wanted of ['README.md', 'LICENSE', 'package.json', 'repo-layout/README.md', 'keys-example/README.md']) {
       assert.ok(files.includes(wanted), `${wanted} is missing`);
     }
-    assert.ok(files.some((file) => file.startsWith('dist/')), 'dist is missing');
+    assert.ok(
+      files.some((file) => file.startsWith('dist/')),
+      'dist is missing',
+    );
     const unwanted = files.filter(
       (file) =>
         /^(?:test|fixtures|\.ci|lib|cli|node_modules)\//u.test(file) ||
@@ -101,8 +107,7 @@ function bin(name: string): string {
 
 describe('an installed package', () => {
   for (const version of [...SUPPORTED, 'own']) {
-    const folder = (): Promise<string> =>
-      version === 'own' ? Promise.resolve(dirname(process.execPath)) : nodeFolder(version);
+    const folder = (): Promise<string> => (version === 'own' ? Promise.resolve(dirname(process.execPath)) : nodeFolder(version));
     const label = version === 'own' ? process.versions.node : version;
 
     test(`gantry says its version and its help when it runs on Node ${label}`, async () => {

@@ -20,7 +20,11 @@ const waves = fc
   .uniqueArray(fc.tuple(fc.nat({ max: 2 ** 32 - 1 }), date), { selector: ([bound]) => bound, maxLength: 6 })
   .map((entries) => Object.fromEntries(entries.map(([bound, time]) => [String(bound), time.toISOString()])));
 /** Members that a later version, or somebody else, added. */
-const unknown = fc.dictionary(text.map((name) => `x-${name}`), fc.jsonValue({ stringUnit: 'binary' }), { maxKeys: 3 });
+const unknown = fc.dictionary(
+  text.map((name) => `x-${name}`),
+  fc.jsonValue({ stringUnit: 'binary' }),
+  { maxKeys: 3 },
+);
 const withUnknown = <T extends object>(known: fc.Arbitrary<T>): fc.Arbitrary<T> =>
   fc.tuple(known, unknown).map(([value, extra]) => ({ ...value, ...(JSON.parse(JSON.stringify(extra)) as object) }));
 const update = withUnknown(
@@ -59,14 +63,21 @@ test('parseManifest() gives back any manifest that writeManifest() wrote', () =>
 const damaged = fc
   .tuple(manifest, fc.array(fc.tuple(fc.nat(), fc.constantFrom(...'{}[]",:0aé\\/ \n'), fc.nat({ max: 3 })), { maxLength: 3 }))
   .map(([value, edits]) =>
-    edits.reduce((whole, [where, insert, drop]) => {
-      const at = where % (whole.length + 1);
-      return whole.slice(0, at) + insert + whole.slice(at + drop);
-    }, Buffer.from(writeManifest(value)).toString()),
+    edits.reduce(
+      (whole, [where, insert, drop]) => {
+        const at = where % (whole.length + 1);
+        return whole.slice(0, at) + insert + whole.slice(at + drop);
+      },
+      Buffer.from(writeManifest(value)).toString(),
+    ),
   );
 
 test('parseManifest() gives a manifest or release/bad-manifest for any bytes', () => {
-  const bytes = fc.oneof(fc.uint8Array(), fc.json().map((json) => Buffer.from(json)), damaged.map((whole) => Buffer.from(whole)));
+  const bytes = fc.oneof(
+    fc.uint8Array(),
+    fc.json().map((json) => Buffer.from(json)),
+    damaged.map((whole) => Buffer.from(whole)),
+  );
   fc.assert(
     fc.property(bytes, (input) => {
       try {

@@ -45,7 +45,10 @@ test('publishRepository() writes timestamp.json last and leaves no draft', async
   await assert.rejects(stat(draftPath(engineer.workspace, METAL)));
   assert.deepEqual(await readdir(join(engineer.workspace.directory, '.gantry', 'objects')), []);
   const live = await readLive(engineer.workspace, engineer.store, METAL);
-  assert.deepEqual(live.trusted.manifest.updates.map(({ version }) => version), ['1.0.0']);
+  assert.deepEqual(
+    live.trusted.manifest.updates.map(({ version }) => version),
+    ['1.0.0'],
+  );
 });
 
 test('publishRepository() sends only what changed', async (t) => {
@@ -67,7 +70,10 @@ test('publishRepository() refuses a draft whose signatures are missing', async (
   await addVersion(engineer, '1.0.0');
   await assert.rejects(publish(engineer), (error) => {
     assert.ok(isGantryError(error, 'repository/incomplete'));
-    assert.deepEqual(error.details.missing.map(({ role, have, need }) => ({ role, have, need })), [{ role: 'targets', have: 0, need: 1 }]);
+    assert.deepEqual(
+      error.details.missing.map(({ role, have, need }) => ({ role, have, need })),
+      [{ role: 'targets', have: 0, need: 1 }],
+    );
     return true;
   });
   await assert.rejects(stat(metadata(engineer, 'timestamp.json')));
@@ -107,7 +113,10 @@ test('publishRepository() looks whether a write arrived when its answer was lost
   const store = failingStore(engineer.store, writes.length - 1, 'after');
   await publishRepository(engineer.workspace, store, METAL, { now: engineer.now });
   const live = await readLive(engineer.workspace, engineer.store, METAL);
-  assert.deepEqual(live.trusted.manifest.updates.map(({ version }) => version), ['1.0.0', '1.1.0']);
+  assert.deepEqual(
+    live.trusted.manifest.updates.map(({ version }) => version),
+    ['1.0.0', '1.1.0'],
+  );
 });
 
 test('sign() after a publisher was killed right behind its last write finds that all is done', async (t) => {
@@ -139,7 +148,10 @@ test('publishRepository() gives the loser of a race a conflict, and sign and pub
   await sign(colleague);
   await publish(colleague);
   const live = await readLive(colleague.workspace, colleague.store, METAL);
-  assert.deepEqual(live.trusted.manifest.updates.map(({ version }) => version), ['1.0.0', '1.1.0', '1.2.0']);
+  assert.deepEqual(
+    live.trusted.manifest.updates.map(({ version }) => version),
+    ['1.0.0', '1.1.0', '1.2.0'],
+  );
 });
 
 test('publishRepository() skips a version number that a crashed publisher took', async (t) => {
@@ -161,7 +173,9 @@ test('publishRepository() stops at a target file that has other bytes', async (t
   const { writes } = await planRepository(engineer.workspace, engineer.store, METAL);
   const image = writes.find(({ kind, bytes }) => kind === 'target' && bytes === undefined);
   assert.ok(image !== undefined);
-  await publishRepository(engineer.workspace, failingStore(engineer.store, 2, 'before'), METAL, { now: engineer.now }).catch(() => undefined);
+  await publishRepository(engineer.workspace, failingStore(engineer.store, 2, 'before'), METAL, { now: engineer.now }).catch(
+    () => undefined,
+  );
   await writeFile(join(engineer.storeDirectory, image.path), 'other bytes');
   await assert.rejects(publish(engineer), { code: 'publish/target-differs', details: { path: image.path } });
   await assert.rejects(stat(metadata(engineer, 'timestamp.json')));
@@ -196,7 +210,10 @@ test('readLive() refuses live metadata that our root chain does not prove', asyn
   const stranger = await engineerWithRelease(t, '1.0.0');
   await cp(metadata(stranger, 'timestamp.json'), metadata(engineer, 'timestamp.json'));
   await cp(metadata(stranger, '1.snapshot.json'), metadata(engineer, '1.snapshot.json'));
-  await assert.rejects(readLive(engineer.workspace, engineer.store, METAL), (error) => isGantryError(error) && error.code !== 'store/missing');
+  await assert.rejects(
+    readLive(engineer.workspace, engineer.store, METAL),
+    (error) => isGantryError(error) && error.code !== 'store/missing',
+  );
 });
 
 test('publishRepository() refuses a root under which a live role would not verify', async (t) => {
@@ -219,7 +236,10 @@ test('publishRepository() publishes a root by itself, and another workspace adop
   await saveRootDraft(engineer.workspace, draftRoot(spec, engineer.now, engineer.workspace.expiry, latest.role));
   await sign(engineer);
   const { applied } = await publish(engineer);
-  assert.deepEqual(applied.map(({ write }) => write.path), ['metal/x86_64/2.root.json']);
+  assert.deepEqual(
+    applied.map(({ write }) => write.path),
+    ['metal/x86_64/2.root.json'],
+  );
   const live = await readLive(colleague.workspace, colleague.store, METAL);
   assert.equal(live.trusted.chain.latest.role.version, 2);
   assert.equal((await requireRootChain(colleague.workspace)).latest.role.version, 2);

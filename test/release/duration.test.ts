@@ -24,7 +24,21 @@ test('parseOffset() returns seconds', () => {
 });
 
 test('parseOffset() refuses everything else', () => {
-  const texts = ['', '14', 'days', 'in days', '-1 day', '1.5 days', '2 Weeks', '3m', '3 months', '1y', 'in2 days', 'tomorrow', '1 day 2 hours'];
+  const texts = [
+    '',
+    '14',
+    'days',
+    'in days',
+    '-1 day',
+    '1.5 days',
+    '2 Weeks',
+    '3m',
+    '3 months',
+    '1y',
+    'in2 days',
+    'tomorrow',
+    '1 day 2 hours',
+  ];
   const hostile = ['4294967296 days', '1 constructor', `${' '.repeat(200)}1 day`, '2026-01-01T00:00:00Z'];
   for (const text of [...texts, ...hostile]) {
     assert.throws(() => parseOffset(text), { code: 'release/bad-duration', details: { text } }, text);

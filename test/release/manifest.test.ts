@@ -42,10 +42,13 @@ test('parseManifest() keeps what it does not know', () => {
 
 test('parseManifest() reads what hosts read when a person wrote it', () => {
   const { updates, migrations } = parseManifest(fixture('good/lenient.json'));
-  assert.deepEqual(updates.map(({ version, max_version }) => [version, max_version]), [
-    ['1.2.0', '1.1.0'],
-    ['1.2.0', '1.2.0'],
-  ]);
+  assert.deepEqual(
+    updates.map(({ version, max_version }) => [version, max_version]),
+    [
+      ['1.2.0', '1.1.0'],
+      ['1.2.0', '1.2.0'],
+    ],
+  );
   assert.deepEqual(updates[0]?.waves, {
     '7': '2026-03-03 18:00:00 +01:00',
     '20': '2019-8-06T15:00:00Z',
@@ -58,7 +61,12 @@ const bad = JSON.parse(fixture('bad.json').toString()) as Record<string, string>
 
 test('fixtures/manifests/bad.json names every file in bad/', () => {
   const files = readdirSync(new URL('bad/', folder));
-  assert.deepEqual(files.toSorted(), Object.keys(bad).map((name) => `${name}.json`).toSorted());
+  assert.deepEqual(
+    files.toSorted(),
+    Object.keys(bad)
+      .map((name) => `${name}.json`)
+      .toSorted(),
+  );
 });
 
 for (const [name, at] of Object.entries(bad)) {

@@ -32,7 +32,10 @@ test('imageTargetName() refuses a name that is too long for a file system', () =
 });
 
 const NAMES = {
-  product: { good: ['my-os', 'A', 'os_2', 'a.b', 'a--b'], bad: ['', '.os', 'os.', 'a..b', '-os', 'my os', 'a/b', 'ö', 'a%b', 'a+b', 'p'.repeat(41)] },
+  product: {
+    good: ['my-os', 'A', 'os_2', 'a.b', 'a--b'],
+    bad: ['', '.os', 'os.', 'a..b', '-os', 'my os', 'a/b', 'ö', 'a%b', 'a+b', 'p'.repeat(41)],
+  },
   variant: { good: ['metal', 'aws-k8s-1.31-nvidia'], bad: ['..', 'targets', 'Targets', 'a\n', 'v'.repeat(65)] },
   arch: { good: ['x86_64', 'aarch64', 'riscv64'], bad: ['', 'x86-64', 'X86', 'arm.64', '.'] },
   build: { good: ['9c41e7d0', '51b0aa2f-dirty', '20260301.1'], bad: ['', 'a b', '-x', 'a+b'] },
@@ -53,7 +56,21 @@ test('parseVersion() returns strict SemVer as it is', () => {
 });
 
 test('parseVersion() refuses everything else', () => {
-  const texts = ['', 'v1.2.3', '=1.2.3', ' 1.2.3', '1.2.3\n', '1.2', '1.2.3.4', '01.2.3', '1.2.3-01', '1.2.3-', '1.2.3+', '1.2.x', 'latest'];
+  const texts = [
+    '',
+    'v1.2.3',
+    '=1.2.3',
+    ' 1.2.3',
+    '1.2.3\n',
+    '1.2',
+    '1.2.3.4',
+    '01.2.3',
+    '1.2.3-01',
+    '1.2.3-',
+    '1.2.3+',
+    '1.2.x',
+    'latest',
+  ];
   for (const version of texts) assert.throws(() => parseVersion(version), { code: 'release/bad-version', details: { version } });
 });
 

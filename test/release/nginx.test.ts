@@ -82,7 +82,9 @@ function getOver(socketPath: string, path: string, headers: Readonly<Record<stri
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('error', reject);
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks).toString() }));
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks).toString() }),
+      );
     });
     sent.on('error', reject);
     sent.end();
@@ -110,7 +112,11 @@ test('hosting/nginx.conf serves a store as README.md says', async (t) => {
   const revalidated = await get('/metal/x86_64/timestamp.json', { 'if-modified-since': timestamp.headers['last-modified'] ?? '' });
   assert.equal(revalidated.status, 200);
 
-  for (const name of ['metal/x86_64/1.root.json', 'metal/x86_64/7.team-a.json', ...Object.keys(FILES).filter((file) => file.includes(DIGEST))]) {
+  for (const name of [
+    'metal/x86_64/1.root.json',
+    'metal/x86_64/7.team-a.json',
+    ...Object.keys(FILES).filter((file) => file.includes(DIGEST)),
+  ]) {
     const answer = await get(`/${name}?seed=7`, { 'accept-encoding': 'gzip, br' });
     assert.equal(answer.status, 200, name);
     assert.equal(answer.body, FILES[name]);
@@ -123,7 +129,15 @@ test('hosting/nginx.conf serves a store as README.md says', async (t) => {
   assert.equal(part.status, 206);
   assert.equal(part.body, 'st');
 
-  const missing = ['/metal/x86_64/2.root.json', '/metal/x86_64/notes.txt', '/targets/.hidden', '/.gantry/lock.sqlite', '/targets/', '/targets', '/'];
+  const missing = [
+    '/metal/x86_64/2.root.json',
+    '/metal/x86_64/notes.txt',
+    '/targets/.hidden',
+    '/.gantry/lock.sqlite',
+    '/targets/',
+    '/targets',
+    '/',
+  ];
   for (const path of [...missing, `/targets/${DIGEST}.gone`, '/metal/x86_64/%2e%2e/%2e%2e/.gantry/lock.sqlite']) {
     const answer = await get(path);
     assert.equal(answer.status, 404, path);

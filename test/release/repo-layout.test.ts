@@ -12,10 +12,38 @@ const HOUR = 3600;
 const DAY = 24 * HOUR;
 /** Seed bound and offset in seconds, as Bottlerocket's tools compute them from its policies. */
 const BOUNDS: Readonly<Record<string, readonly (readonly [number, number])[]>> = {
-  'default-waves': [[0, HOUR], [20, 4 * HOUR], [102, DAY], [307, 2 * DAY], [819, 4 * DAY], [1228, 5 * DAY], [1843, 6 * DAY]],
-  'accelerated-waves': [[0, HOUR], [61, 4 * HOUR], [245, 8 * HOUR], [819, 16 * HOUR], [1638, DAY]],
-  ohno: [[0, 1800], [102, HOUR], [512, 2 * HOUR], [1024, 9000], [1843, 3 * HOUR]],
-  'slow-roll': [[0, HOUR], [20, DAY], [102, 3 * DAY], [307, 7 * DAY], [819, 9 * DAY], [1228, 12 * DAY], [1843, 13 * DAY]],
+  'default-waves': [
+    [0, HOUR],
+    [20, 4 * HOUR],
+    [102, DAY],
+    [307, 2 * DAY],
+    [819, 4 * DAY],
+    [1228, 5 * DAY],
+    [1843, 6 * DAY],
+  ],
+  'accelerated-waves': [
+    [0, HOUR],
+    [61, 4 * HOUR],
+    [245, 8 * HOUR],
+    [819, 16 * HOUR],
+    [1638, DAY],
+  ],
+  ohno: [
+    [0, 1800],
+    [102, HOUR],
+    [512, 2 * HOUR],
+    [1024, 9000],
+    [1843, 3 * HOUR],
+  ],
+  'slow-roll': [
+    [0, HOUR],
+    [20, DAY],
+    [102, 3 * DAY],
+    [307, 7 * DAY],
+    [819, 9 * DAY],
+    [1228, 12 * DAY],
+    [1843, 13 * DAY],
+  ],
 };
 
 test('repo-layout/ holds exactly what gantry init copies', () => {
@@ -54,7 +82,10 @@ for (const [name, bounds] of Object.entries(BOUNDS)) {
   test(`policies/waves/${name}.toml gives the bounds and times that stock tools would`, () => {
     const { waves } = parse(textOf(`policies/waves/${name}.toml`)) as { waves: { start_after: string; fleet_percentage: number }[] };
     const seeds = [0, ...waves.map(({ fleet_percentage }) => Math.floor((fleet_percentage * 2048) / 100))];
-    assert.deepEqual(waves.map(({ start_after }, at) => [seeds[at], parseOffset(start_after)]), bounds);
+    assert.deepEqual(
+      waves.map(({ start_after }, at) => [seeds[at], parseOffset(start_after)]),
+      bounds,
+    );
     for (const wave of waves) assert.deepEqual(Object.keys(wave), ['start_after', 'fleet_percentage']);
   });
 }
@@ -78,6 +109,8 @@ test('README.md states the cache headers that hosting/nginx.conf sends', () => {
 });
 
 test('gitignore keeps private state and private keys out, and public keys in', () => {
-  const lines = textOf('gitignore').split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  const lines = textOf('gitignore')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'));
   assert.deepEqual(lines, ['/.gantry/', '*.pem', '!*.pub.pem']);
 });

@@ -86,9 +86,7 @@ const GO: Recipe = {
   folder: 'go-tuf',
   sources: ['main.go', 'go.mod', 'go.sum'],
   toolchain: ['go', 'version'],
-  build: (_scratch, ready) => [
-    { command: 'go', args: ['build', '-mod=readonly', '-trimpath', '-o', join(ready, 'reader'), '.'] },
-  ],
+  build: (_scratch, ready) => [{ command: 'go', args: ['build', '-mod=readonly', '-trimpath', '-o', join(ready, 'reader'), '.'] }],
 };
 
 const TOUGH_READERS = ['tough-reader-0-19', 'tough-reader-0-24'] as const;
@@ -147,18 +145,17 @@ export async function readWithPeer(name: PeerName, request: PeerRequest): Promis
   const [command, ...args] = reader.command(reader.recipe === undefined ? '' : await built(reader.recipe));
   const ownState = request.state === undefined ? await mkdtemp(join(tmpdir(), 'gantry-peer-')) : undefined;
   const options = {
-    'root': request.rootFile,
+    root: request.rootFile,
     'metadata-url': request.metadataUrl.href,
     'targets-url': request.targetsUrl.href,
-    'out': request.out,
-    'state': request.state ?? ownState ?? '',
+    out: request.out,
+    state: request.state ?? ownState ?? '',
   };
   try {
-    const { stdout } = await runFile(
-      command,
-      [...args, ...Object.entries(options).flatMap(([option, value]) => [`--${option}`, value])],
-      { timeout: READ_TIMEOUT_MS, env: { ...process.env, NO_PROXY: '127.0.0.1,localhost,::1' } },
-    );
+    const { stdout } = await runFile(command, [...args, ...Object.entries(options).flatMap(([option, value]) => [`--${option}`, value])], {
+      timeout: READ_TIMEOUT_MS,
+      env: { ...process.env, NO_PROXY: '127.0.0.1,localhost,::1' },
+    });
     const report: PeerReport = JSON.parse(stdout);
     return report;
   } catch (error) {

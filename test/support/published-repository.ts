@@ -81,8 +81,7 @@ interface Keys {
 }
 
 async function makeKeys(): Promise<Keys> {
-  const make = async (type: 'ed25519' | 'ecdsa' | 'rsa'): Promise<Signer> =>
-    signerFromKeyObject(await generatePrivateKey(type));
+  const make = async (type: 'ed25519' | 'ecdsa' | 'rsa'): Promise<Signer> => signerFromKeyObject(await generatePrivateKey(type));
   return {
     roots: [await make('ed25519'), await make('ecdsa'), await make('rsa')],
     newRoot: await make('ecdsa'),
@@ -138,10 +137,9 @@ async function writeRoles(publish: Publish, keys: Keys): Promise<void> {
   }
   const targets = await seal({ ...SPEC, _type: 'targets', version: VERSIONS.targets, targets: listed }, [keys.targets]);
   await publish(`${VERSIONS.targets}.targets.json`, targets);
-  const snapshot = await seal(
-    { ...SPEC, _type: 'snapshot', version: VERSIONS.snapshot, meta: { 'targets.json': metaFile(targets) } },
-    [keys.snapshot],
-  );
+  const snapshot = await seal({ ...SPEC, _type: 'snapshot', version: VERSIONS.snapshot, meta: { 'targets.json': metaFile(targets) } }, [
+    keys.snapshot,
+  ]);
   await publish(`${VERSIONS.snapshot}.snapshot.json`, snapshot);
   const timestamp = await seal(
     { ...SPEC, _type: 'timestamp', version: VERSIONS.timestamp, meta: { 'snapshot.json': metaFile(snapshot) } },

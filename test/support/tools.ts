@@ -8,7 +8,8 @@ import type { TestContext } from 'node:test';
  */
 export function requireTool(t: TestContext, name: string): boolean {
   if ((process.env['PATH'] ?? '').split(delimiter).some((folder) => folder !== '' && isExecutable(join(folder, name)))) return true;
-  if (process.env['CI'] === 'true') throw new Error(`Cannot run this test: ${name} is not installed; CI installs every tool that a test needs`);
+  if (process.env['CI'] === 'true')
+    throw new Error(`Cannot run this test: ${name} is not installed; CI installs every tool that a test needs`);
   t.skip(`${name} is not installed`);
   return false;
 }

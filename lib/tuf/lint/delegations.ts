@@ -17,7 +17,8 @@ export function lintDelegations(role: Members, name: string, report: Report): vo
     return;
   }
   const unknown = unknownMembers(delegations, ['keys', 'roles']);
-  if (unknown.length > 0) report(14, at, `it has ${unknown.map(quote).join(', ')}: tough drops or refuses that, and the signature fails there`);
+  if (unknown.length > 0)
+    report(14, at, `it has ${unknown.map(quote).join(', ')}: tough drops or refuses that, and the signature fails there`);
   lintKeys(delegations['keys'], `${at}.keys`, report);
   const names = new Set<unknown>();
   delegations['roles'].forEach((entry: unknown, index) => {
@@ -45,7 +46,11 @@ function lintDelegatedRole(role: Members, keys: unknown, at: string, report: Rep
   if (prefixes !== undefined) report(14, `${at}.path_hash_prefixes`, 'go-tuf does not find targets behind hash prefixes', 'warning');
   for (const pattern of Array.isArray(paths) ? paths : []) {
     if (typeof pattern !== 'string' || !PATTERN.test(pattern) || pattern.includes('/.')) {
-      report(15, `${at}.paths`, `${quote(String(pattern))} is read differently by different clients; expected literals, * and ? only, and no leading dots`);
+      report(
+        15,
+        `${at}.paths`,
+        `${quote(String(pattern))} is read differently by different clients; expected literals, * and ? only, and no leading dots`,
+      );
     } else if (/\*.*\//u.test(pattern)) {
       report(15, `${at}.paths`, `in ${quote(pattern)} it matters whether * crosses "/": it does in tough only`, 'warning');
     }
@@ -55,7 +60,10 @@ function lintDelegatedRole(role: Members, keys: unknown, at: string, report: Rep
 /** True when a delegation by `paths` covers a target, by the narrowest reading: `*` and `?` stay within a segment. */
 export function covers(patterns: readonly string[], path: string): boolean {
   return patterns.some((pattern) => {
-    const expression = pattern.replaceAll(/[.+^${}()|[\]\\]/gu, String.raw`\$&`).replaceAll('*', '[^/]*').replaceAll('?', '[^/]');
+    const expression = pattern
+      .replaceAll(/[.+^${}()|[\]\\]/gu, String.raw`\$&`)
+      .replaceAll('*', '[^/]*')
+      .replaceAll('?', '[^/]');
     return new RegExp(`^${expression}$`, 'u').test(path);
   });
 }

@@ -12,7 +12,8 @@ export function lintKeys(keys: unknown, at: string, report: Report): void {
     const key = readKey(value, here, report);
     if (key === undefined) continue;
     const extra = [...unknownMembers({ ...key }, ['keytype', 'scheme', 'keyval']), ...unknownMembers({ ...key.keyval }, ['public'])];
-    if (extra.length > 0) report(6, here, `it has the extra members ${extra.map(quote).join(', ')}; expected keytype, scheme and keyval only`, 'warning');
+    if (extra.length > 0)
+      report(6, here, `it has the extra members ${extra.map(quote).join(', ')}; expected keytype, scheme and keyval only`, 'warning');
     const computed = keyIdOf(key);
     if (computed !== keyId) report(7, here, `its id should be ${computed}: tough refuses the whole file otherwise`);
     if (exampleKeyIds.has(computed)) report(6, here, 'it is one of the example keys, whose private half everybody has', 'warning');

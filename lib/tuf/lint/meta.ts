@@ -7,16 +7,20 @@ export function lintTimestamp(role: Members, report: Report): void {
   lintMeta(role['meta'], 'timestamp.meta', report);
   const names = membersOf(role['meta']).map(([name]) => name);
   if (names.length !== 1 || names[0] !== 'snapshot.json') {
-    report(11, 'timestamp.meta', `it names ${names.map(quote).join(', ') || 'nothing'}; expected snapshot.json alone: tough and python-tuf refuse more`);
+    report(
+      11,
+      'timestamp.meta',
+      `it names ${names.map(quote).join(', ') || 'nothing'}; expected snapshot.json alone: tough and python-tuf refuse more`,
+    );
   }
 }
 
 export function lintSnapshot(role: Members, report: Report): void {
   const { meta } = role;
   lintMeta(meta, 'snapshot.meta', report);
-  const names = membersOf(meta).map(([name]) => name);
-  if (!names.includes('targets.json')) report(11, 'snapshot.meta', 'it does not name targets.json');
-  if (names.includes('root.json')) report(11, 'snapshot.meta', 'it names root.json, which no client needs', 'warning');
+  const names = new Set(membersOf(meta).map(([name]) => name));
+  if (!names.has('targets.json')) report(11, 'snapshot.meta', 'it does not name targets.json');
+  if (names.has('root.json')) report(11, 'snapshot.meta', 'it names root.json, which no client needs', 'warning');
 }
 
 function lintMeta(meta: unknown, at: string, report: Report): void {
@@ -27,7 +31,8 @@ function lintMeta(meta: unknown, at: string, report: Report): void {
       continue;
     }
     for (const needed of ['version', 'length', 'hashes']) {
-      if (entry[needed] === undefined || entry[needed] === null) report(11, here, `it has no ${needed}: tough before 0.18 refuses that, and null fails everywhere`);
+      if (entry[needed] === undefined || entry[needed] === null)
+        report(11, here, `it has no ${needed}: tough before 0.18 refuses that, and null fails everywhere`);
     }
     if (isObject(entry['hashes'])) lintHashes(entry['hashes'], `${here}.hashes`, report);
   }

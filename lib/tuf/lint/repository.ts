@@ -2,7 +2,7 @@
 import { quote } from '../../errors.ts';
 import { verifySignature } from '../signature.ts';
 import { signingPayload } from '../role.ts';
-import type { KeyId, PublicKey, Role, RoleKeys, Root, SignedRole, Snapshot, Targets, Timestamp, TopRoleName } from '../types.ts';
+import type { KeyId, PublicKey, RoleKeys, Root, SignedRole, Snapshot, Targets, Timestamp, TopRoleName } from '../types.ts';
 import { covers } from './delegations.ts';
 import type { Report } from './finding.ts';
 
@@ -56,7 +56,11 @@ function lintRootChain(roots: readonly SignedRole<Root>[], report: Report): void
   });
   const [first] = roots;
   if (first !== undefined && first.role.version !== 1) {
-    report(16, 'root', `the oldest root is ${first.role.version}; expected every root since 1: a host that starts from an older one is stranded`);
+    report(
+      16,
+      'root',
+      `the oldest root is ${first.role.version}; expected every root since 1: a host that starts from an older one is stranded`,
+    );
   }
   if (roots.length > MAX_ROOT_STEPS) report(19, 'root', `the chain has ${roots.length} roots; clients follow ${MAX_ROOT_STEPS} at most`);
 }
@@ -66,9 +70,9 @@ interface Authority {
   readonly roleKeys: RoleKeys;
 }
 
-function lintSignatures(file: SignedRole<Role>, name: string, authority: Authority, report: Report, previous?: Root): void {
+function lintSignatures(file: SignedRole, name: string, authority: Authority, report: Report, previous?: Root): void {
   const at = `${name}.signatures`;
-  const listed = [...authority.roleKeys.keyids, ...(previous?.roles.root.keyids ?? [])];
+  const listed = new Set([...authority.roleKeys.keyids, ...(previous?.roles.root.keyids ?? [])]);
   const seen = new Set<KeyId>();
   const payload = signingPayload(file.role);
   for (const signature of file.signatures) {
@@ -77,15 +81,16 @@ function lintSignatures(file: SignedRole<Role>, name: string, authority: Authori
     if (seen.has(keyid)) report(8, at, `key ${short} signed twice: go-tuf, python-tuf and tough refuse that`);
     seen.add(keyid);
     const key = authority.keys[keyid] ?? previous?.keys[keyid];
-    if (!/^([0-9a-f]{2})+$/u.test(sig)) report(8, at, `the signature of ${short} is not lowercase hexadecimal: go-tuf refuses the whole file`);
-    else if (!listed.includes(keyid) || key === undefined) report(8, at, `key ${short} is not listed for this role`);
+    if (!/^([0-9a-f]{2})+$/u.test(sig))
+      report(8, at, `the signature of ${short} is not lowercase hexadecimal: go-tuf refuses the whole file`);
+    else if (!listed.has(keyid) || key === undefined) report(8, at, `key ${short} is not listed for this role`);
     else if (!verifySignature(key, signature, payload)) {
       report(1, at, `the signature of ${short} does not verify over the canonical form (RSA: with salt length 32)`);
     }
   }
 }
 
-function lintSize(file: SignedRole<Role>, name: string, maxBytes: number, report: Report): void {
+function lintSize(file: SignedRole, name: string, maxBytes: number, report: Report): void {
   if (file.lengthBytes > maxBytes) report(19, name, `the file has ${file.lengthBytes} bytes; clients read ${maxBytes} at most`);
 }
 
@@ -105,7 +110,8 @@ function lintTree(targets: SignedRole<Targets>, { snapshot, delegated = [] }: Re
       if (child === undefined || role.paths === undefined) continue;
       lintSignatures(child.file, role.name, { keys: file.role.delegations?.keys ?? {}, roleKeys: role }, report);
       for (const path of Object.keys(child.file.role.targets)) {
-        if (!covers(role.paths, path)) report(14, role.name, `it lists ${quote(path)}, outside of its paths: tough refuses the whole repository`);
+        if (!covers(role.paths, path))
+          report(14, role.name, `it lists ${quote(path)}, outside of its paths: tough refuses the whole repository`);
       }
     }
   }

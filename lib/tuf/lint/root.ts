@@ -7,7 +7,11 @@ const ROLES = ['root', 'timestamp', 'snapshot', 'targets'];
 
 export function lintRoot(root: Members, report: Report): void {
   if (root['consistent_snapshot'] !== true) {
-    report(5, 'root.consistent_snapshot', `it is ${quote(String(root['consistent_snapshot']))}; expected true: tough and go-tuf refuse a root without it`);
+    report(
+      5,
+      'root.consistent_snapshot',
+      `it is ${quote(String(root['consistent_snapshot']))}; expected true: tough and go-tuf refuse a root without it`,
+    );
   }
   if (root['mirrors'] !== undefined) report(5, 'root.mirrors', 'it is there; expected none');
   const { roles, keys } = root;
@@ -15,7 +19,8 @@ export function lintRoot(root: Members, report: Report): void {
     if (!isObject(roles) || roles[name] === undefined) report(5, `root.roles.${name}`, 'it is missing');
   }
   if (isObject(roles)) {
-    for (const name of unknownMembers(roles, ROLES)) report(5, 'root.roles', `${quote(name)} is not a top-level role: tough and python-tuf refuse it`);
+    for (const name of unknownMembers(roles, ROLES))
+      report(5, 'root.roles', `${quote(name)} is not a top-level role: tough and python-tuf refuse it`);
   }
   lintKeys(keys, 'root.keys', report);
   for (const [name, role] of membersOf(roles)) lintRoleKeys(role, keys, `root.roles.${name}`, report);

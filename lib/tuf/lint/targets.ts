@@ -15,7 +15,8 @@ export function lintTargets(role: Members, name: string, report: Report): void {
       continue;
     }
     const { length } = entry;
-    if (typeof length !== 'number' || !Number.isSafeInteger(length) || length < 0) report(12, `${here}.length`, `it is ${quote(String(length))}; expected a number of bytes`);
+    if (typeof length !== 'number' || !Number.isSafeInteger(length) || length < 0)
+      report(12, `${here}.length`, `it is ${quote(String(length))}; expected a number of bytes`);
     lintHashes(entry['hashes'], `${here}.hashes`, report);
     if (entry['custom'] !== undefined) lintCustom(entry['custom'], `${here}.custom`, report);
   }

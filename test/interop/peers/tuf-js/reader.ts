@@ -22,11 +22,11 @@ interface Options {
 function parseOptions(): Options {
   const { values } = parseArgs({
     options: {
-      'root': { type: 'string', default: '' },
+      root: { type: 'string', default: '' },
       'metadata-url': { type: 'string', default: '' },
       'targets-url': { type: 'string', default: '' },
-      'out': { type: 'string', default: '' },
-      'state': { type: 'string', default: '' },
+      out: { type: 'string', default: '' },
+      state: { type: 'string', default: '' },
     },
   });
   return {
@@ -39,9 +39,7 @@ function parseOptions(): Options {
 }
 
 async function readSigned(state: string, role: string): Promise<{ version: number; targets?: object }> {
-  const envelope: { signed: { version: number; targets?: object } } = JSON.parse(
-    await readFile(join(state, `${role}.json`), 'utf8'),
-  );
+  const envelope: { signed: { version: number; targets?: object } } = JSON.parse(await readFile(join(state, `${role}.json`), 'utf8'));
   return envelope.signed;
 }
 
@@ -67,9 +65,7 @@ async function read(options: Options): Promise<object> {
   }
 
   const { version }: { version: string } = createRequire(import.meta.url)('tuf-js/package.json');
-  const versions = await Promise.all(
-    ROLES.map(async (role) => [role, (await readSigned(options.state, role)).version] as const),
-  );
+  const versions = await Promise.all(ROLES.map(async (role) => [role, (await readSigned(options.state, role)).version] as const));
   return { client: `tuf-js ${version}`, ...Object.fromEntries(versions), downloaded };
 }
 
