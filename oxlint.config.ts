@@ -1,6 +1,7 @@
 /**
  * The linter's rules, the layers among them: which room may import which (the table in CONTRIBUTING.md). Permissions are transitive.
  */
+import { builtinModules } from 'node:module';
 import { defineConfig } from 'oxlint';
 
 /** Direct permissions, besides `errors` and Node's own modules. */
@@ -16,6 +17,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   workspace: ['repository', 'release', 'image', 'keys', 'files'],
   client: ['tuf', 'release', 'image', 'files', 'http'],
   publish: ['repository', 'workspace', 'store', 'client'],
+  host: ['client', 'release', 'image', 'files'],
   server: ['publish', 'store', 'keys'],
 };
 
@@ -36,48 +38,50 @@ export function reachable(room: string): ReadonlySet<string> {
   return seen;
 }
 
-const IMPURE_MODULES = [
-  'node:fs',
-  'node:fs/promises',
-  'node:net',
-  'node:http',
-  'node:https',
-  'node:dns',
-  'node:child_process',
-  'node:timers',
-  'node:timers/promises',
-];
+/** What computes; everything else of Node touches the machine, the network or the clock. */
+const PURE_MODULES: ReadonlySet<string> = new Set(['buffer', 'crypto', 'stream', 'util', 'worker_threads', 'zlib']);
+const impureModules = new Set(builtinModules.map((name) => name.replace('node:', '')).filter((name) => !PURE_MODULES.has(name)));
+const IMPURE_GLOBALS = ['fetch', 'performance', 'process', 'setImmediate', 'setInterval', 'setTimeout', 'WebSocket'];
+
+interface RestrictedImport {
+  readonly regex: string;
+  readonly message: string;
+}
+
+/** Every room that `files` may not import, however many folders lie in between. */
+function roomsExcept(allowed: ReadonlySet<string>, message: string): RestrictedImport {
+  const forbidden = Object.keys(ROOMS).filter((room) => !allowed.has(room));
+  return { regex: `^\\.[./]*/(?:lib/)?(?:${[...forbidden, 'cli', 'test'].join('|')})/`, message };
+}
 
 const layers = Object.keys(ROOMS).map((room) => {
-  const allowed = reachable(room);
-  const forbidden = [...Object.keys(ROOMS).filter((other) => !allowed.has(other)), 'cli'];
+  const isPure = PURE_ROOMS.includes(room);
+  const message = `lib/${room} is pure: time and bytes come in as arguments`;
+  const rooms = roomsExcept(reachable(room), `lib/${room} may import no room but ${[...reachable(room)].join(', ')}`);
+  const modules = { regex: `^(?:node:)?(?:${[...impureModules].join('|')})$`, message };
   return {
     files: [`lib/${room}/**/*.ts`],
     rules: {
-      'no-restricted-imports': [
-        'error',
-        {
-          patterns: [
-            {
-              group: forbidden.flatMap((other) => [`../${other}/*`, `../../${other}/*`, `../../lib/${other}/*`]),
-              message: `lib/${room} may not import this room`,
-            },
-          ],
-          ...(PURE_ROOMS.includes(room) ? { paths: IMPURE_MODULES.map((name) => ({ name, message: `lib/${room} is pure` })) } : {}),
-        },
-      ],
-      ...(PURE_ROOMS.includes(room)
-        ? {
-            'no-restricted-globals': [
-              'error',
-              { name: 'fetch', message: `lib/${room} is pure` },
-              { name: 'process', message: `lib/${room} is pure` },
-            ],
-          }
-        : {}),
+      'no-restricted-imports': ['error', { patterns: isPure ? [rooms, modules] : [rooms] }],
+      'no-restricted-globals': isPure ? ['error', ...IMPURE_GLOBALS.map((name) => ({ name, message }))] : 'off',
+      'no-restricted-properties': isPure ? ['error', { object: 'Date', property: 'now', message }] : 'off',
     },
   } as const;
 });
+
+/** `lib/errors.ts` and the public entries. */
+const entries = [
+  {
+    files: ['lib/errors.ts'],
+    rules: { 'no-restricted-imports': ['error', { patterns: [{ regex: '.', message: 'lib/errors.ts imports nothing' }] }] },
+  },
+  {
+    files: ['lib/index.ts'],
+    rules: {
+      'no-restricted-imports': ['error', { patterns: [roomsExcept(new Set(Object.keys(ROOMS)), 'lib never imports the command line')] }],
+    },
+  },
+] as const;
 
 export default defineConfig({
   plugins: ['typescript', 'import', 'unicorn', 'node', 'promise', 'oxc'],
@@ -110,6 +114,7 @@ export default defineConfig({
     'unicorn/no-process-exit': 'error',
   },
   overrides: [
+    ...entries,
     ...layers,
     { files: ['cli/**/*.ts'], rules: { 'no-console': 'off', 'unicorn/no-process-exit': 'off' } },
     {

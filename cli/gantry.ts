@@ -1,14 +1,18 @@
 #!/usr/bin/env node
-// Imports nothing: an old Node must get as far as the message below.
+// Imports nothing, and has no top-level await: a Node that is too old must get as far as the message below.
 const running = process.versions.node;
 const [major = 0, minor = 0, patch = 0] = running.split('.').map(Number);
 const isSupported = (major === 22 && (minor > 22 || (minor === 22 && patch >= 2))) || (major === 24 && minor >= 15) || major >= 26;
 
-if (isSupported) {
+async function start(): Promise<void> {
   const { enableCompileCache } = await import('node:module');
   enableCompileCache();
   const { main } = await import('./main.ts');
   await main(process.argv.slice(2));
+}
+
+if (isSupported) {
+  void start();
 } else {
   console.error(
     'error: Cannot run gantry: this is Node ' +
@@ -17,5 +21,3 @@ if (isSupported) {
   );
   process.exitCode = 6;
 }
-
-export type {};

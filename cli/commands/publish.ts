@@ -98,7 +98,7 @@ function uploadProgress(context: Context): { at(write: PlannedWrite, bytes: numb
   return {
     at(write, bytes) {
       if (write.lengthBytes < BAR_FROM_BYTES) return;
-      const bar = bars.get(write.path) ?? context.progress({ label: `Uploading ${write.path}`, totalBytes: write.lengthBytes });
+      const bar = bars.get(write.path) ?? context.progress({ label: `Uploading ${nameOf(write)}`, totalBytes: write.lengthBytes });
       bars.set(write.path, bar);
       bar.at(bytes);
     },
@@ -106,6 +106,11 @@ function uploadProgress(context: Context): { at(write: PlannedWrite, bytes: numb
       bars.get(write.path)?.done();
     },
   };
+}
+
+/** Without the folder and the digest in front of a target's name. */
+function nameOf({ path }: PlannedWrite): string {
+  return path.replace(/^targets\/[0-9a-f]{64}\./u, '');
 }
 
 function withoutBytes({ kind, path, lengthBytes, sha256, cacheClass }: PlannedWrite): object {

@@ -114,7 +114,7 @@ async function writeVerity(images: DemoImages): Promise<void> {
   const writer = await createAtomicWriter(images.hash, { overwrite: 'replace' });
   try {
     const tree = await buildVerityTree(root.read(), { salt: new Uint8Array(32), uuid: '00000000-0000-4000-8000-000000000000' });
-    for await (const chunk of tree.image) await writer.write(chunk);
+    for (const block of tree.image) await writer.write(block);
     await writer.commit();
   } catch (error) {
     await writer.discard();

@@ -1,0 +1,140 @@
+/** Every shell and TypeScript example of the documentation is run as it stands, in a situation that its mark names. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { chmod, cp, mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
+import { startStaticServer } from '../../lib/server/static-server.ts';
+import { temporaryDirectory, writeImages } from '../support/engineer.ts';
+import { requireTool } from '../support/tools.ts';
+
+const runFile = promisify(execFile);
+const ROOT = join(import.meta.dirname, '..', '..');
+const KEYS = 'gantry key generate root-a root-b root-c targets online';
+const ROOT_INIT =
+  'gantry root init --root root-a,root-b,root-c --threshold root=2 --targets targets --snapshot online --timestamp online && gantry sign';
+const RELEASE = 'gantry release add 1.0.0 --boot boot.img --root root.img --hash hash.img && gantry sign && gantry publish';
+
+type Situation = 'empty' | 'workspace' | 'keys' | 'images' | 'published' | 'served' | 'host';
+
+/** What was done before the example, and where the reader stands. */
+const BEFORE: Readonly<Record<Situation, readonly string[]>> = {
+  empty: [],
+  workspace: [],
+  keys: [KEYS],
+  images: [KEYS, ROOT_INIT],
+  published: [KEYS, ROOT_INIT, RELEASE],
+  served: [KEYS, ROOT_INIT, RELEASE],
+  host: [KEYS, ROOT_INIT, RELEASE],
+};
+
+interface Example {
+  readonly file: string;
+  readonly line: number;
+  readonly language: string;
+  readonly situation: string | undefined;
+  readonly code: string;
+}
+
+async function readExamples(): Promise<readonly Example[]> {
+  const docs = (await readdir(join(ROOT, 'docs'))).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`);
+  const examples = await Promise.all(
+    ['README.md', 'CONTRIBUTING.md', ...docs].map(async (file) => examplesOf(file, await readFile(join(ROOT, file), 'utf8'))),
+  );
+  return examples.flat();
+}
+
+function examplesOf(file: string, text: string): readonly Example[] {
+  const fence = /(?:<!-- executed by test\/docs: (?<situation>[a-z]+) -->\n)?```(?<language>sh|bash|ts|js|json5?)\n(?<code>[\s\S]*?)```/gu;
+  return [...text.matchAll(fence)].map((match) => ({
+    file,
+    line: text.slice(0, match.index).split('\n').length,
+    language: match.groups?.['language'] ?? '',
+    situation: match.groups?.['situation'],
+    code: match.groups?.['code'] ?? '',
+  }));
+}
+
+/** `gantry` on PATH is this checkout's; the passphrase is in the environment, as in a CI. */
+async function prepare(t: TestContext): Promise<{ readonly directory: string; readonly env: NodeJS.ProcessEnv }> {
+  const directory = await temporaryDirectory(t);
+  const bin = join(directory, 'bin');
+  await mkdir(bin);
+  await writeFile(join(bin, 'gantry'), `#!/bin/sh\nexec "${process.execPath}" "${join(ROOT, 'cli', 'gantry.ts')}" "$@"\n`);
+  await chmod(join(bin, 'gantry'), 0o755);
+  const env = {
+    ...process.env,
+    PATH: `${bin}:${process.env['PATH'] ?? ''}`,
+    XDG_CONFIG_HOME: join(directory, 'config'),
+    GANTRY_PASSPHRASE: 'a passphrase',
+    NO_COLOR: '1',
+  };
+  return { directory, env };
+}
+
+async function shell(script: string, cwd: string, env: NodeJS.ProcessEnv): Promise<string> {
+  const { stdout } = await runFile('bash', ['-euo', 'pipefail', '-c', script], { cwd, env, maxBuffer: 16 << 20 });
+  return stdout;
+}
+
+async function runShell(t: TestContext, { code, situation }: Example): Promise<void> {
+  const { directory, env } = await prepare(t);
+  const images = join(directory, 'images');
+  await mkdir(images);
+  await writeImages(images);
+  if (situation === 'empty') {
+    // The reader's images lie in the workspace that the first line makes; a server would run until Ctrl-C.
+    const cd = `cd() { builtin cd "$@"; cp "${images}"/*.img .; }`;
+    await shell(`${cd}\n${code.replace(/^gantry serve$/mu, 'timeout --preserve-status --signal=INT 3 gantry serve')}`, directory, env);
+    return;
+  }
+  await shell('gantry init my-os --variant metal --arch x86_64 --store my-os/public', directory, env);
+  const workspace = join(directory, 'my-os');
+  await cp(images, workspace, { recursive: true });
+  for (const line of BEFORE[situation as Situation]) await shell(line, workspace, env);
+  if (situation !== 'served') {
+    await shell(code, workspace, env);
+    return;
+  }
+  const server = await startStaticServer({ directory: join(workspace, 'public') });
+  t.after(async () => server.close());
+  const [file = ''] = (await readdir(join(workspace, 'public', 'targets'))).filter((name) => name.endsWith('.zst'));
+  const filled = code.replaceAll('PORT', String(server.port)).replaceAll('TARGET', file.slice(65)).replaceAll(' FILE', ' out.file');
+  await shell(filled, workspace, { ...env, URL: server.url.href.replace(/\/$/u, ''), FILE: file });
+}
+
+/** A module of the reader's own, beside an installed package; it finds what it needs in the environment. */
+async function runTypeScript(t: TestContext, { code }: Example): Promise<void> {
+  const { directory, env } = await prepare(t);
+  await shell('gantry init my-os --variant metal --arch x86_64 --store my-os/public', directory, env);
+  const workspace = join(directory, 'my-os');
+  await writeImages(workspace);
+  for (const line of BEFORE.host) await shell(line, workspace, env);
+  const server = await startStaticServer({ directory: join(workspace, 'public') });
+  t.after(async () => server.close());
+  const module = join(directory, 'host.ts');
+  await writeFile(module, code.replaceAll("'gantry-tuf/client'", JSON.stringify(join(ROOT, 'lib', 'client', 'index.ts'))));
+  await cp(join(workspace, '1.root.json'), join(directory, '1.root.json'));
+  await runFile(process.execPath, [module], { cwd: directory, env: { ...env, METADATA_URL: new URL('metal/x86_64/', server.url).href } });
+}
+
+const examples = await readExamples();
+
+test('every example says in which situation it is run', () => {
+  const unmarked = examples.filter(({ situation }) => situation === undefined || !(situation in BEFORE));
+  assert.deepEqual(
+    unmarked.map(({ file, line }) => `${file}:${line}`),
+    [],
+  );
+  assert.ok(examples.length >= 8);
+});
+
+for (const example of examples) {
+  test(`${example.file}:${example.line} runs as it stands`, async (t) => {
+    for (const tool of ['bash', ...(['curl', 'rsync'] as const).filter((name) => example.code.includes(name))]) {
+      if (!requireTool(t, tool)) return;
+    }
+    await (example.language === 'ts' ? runTypeScript(t, example) : runShell(t, example));
+  });
+}
