@@ -50,6 +50,7 @@ const EXCEPTIONS: Readonly<Partial<Record<ErrorCode, number>>> = {
   'publish/no-manifest': EXIT.refused,
   'publish/nothing': EXIT.input,
   'publish/rolled-back': EXIT.refused,
+  'publish/target-differs': EXIT.refused,
   'release/bad-manifest': EXIT.refused,
   'repository/mismatch': EXIT.refused,
   'repository/moved-on': EXIT.conflict,

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { commands } from './commands/index.ts';
 import type { Context } from './context.ts';
+import { throwUsageErrors } from './usage.ts';
 
 /** What a command has to say in the end. */
 export interface Outcome {
@@ -49,13 +50,11 @@ export function buildProgram(context: Context, onOutcome: (outcome: Outcome) => 
     .option('--json', 'print one JSON object on stdout')
     .option('-y, --yes', 'answer yes to every question')
     .option('-q, --quiet', 'no progress and no notes')
+    .option('--no-color', 'no colours, as with NO_COLOR=1')
     .helpOption('-h, --help', 'show help')
     .helpCommand('help [command]', 'show help of a command')
-    .showSuggestionAfterError(true)
-    .exitOverride()
-    // Errors are printed by main.ts, in one form.
-    .configureOutput({ writeErr: () => undefined })
     .addHelpText('after', '\nNew here? gantry demo shows the whole job in ten seconds.');
+  throwUsageErrors(program);
   for (const spec of commands) add(program, spec, context, onOutcome);
   return program;
 }
@@ -65,10 +64,8 @@ function add(parent: Command, spec: CommandSpec, context: Context, onOutcome: (o
     .command(spec.name)
     .summary(spec.summary)
     .description(spec.description ?? spec.summary)
-    .showSuggestionAfterError(true)
-    .helpOption('-h, --help', 'show help')
-    .exitOverride()
-    .configureOutput({ writeErr: () => undefined });
+    .helpOption('-h, --help', 'show help');
+  throwUsageErrors(command);
   for (const [notation, description] of spec.arguments ?? []) command.argument(notation, description);
   for (const option of spec.options ?? []) addOption(command, option);
   if (spec.examples !== undefined) command.addHelpText('after', `\nExamples:\n${spec.examples.map((line) => `  $ ${line}`).join('\n')}`);

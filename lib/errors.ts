@@ -130,6 +130,7 @@ export interface ErrorDetails {
   // the command line
   'usage/confirm': { readonly question: string };
   'usage/option': { readonly option: string };
+  'usage/arguments': { readonly command: string; readonly suggestions: readonly string[] };
 
   // anywhere: the caller's AbortSignal fired
   aborted: Record<string, never>;

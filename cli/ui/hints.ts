@@ -113,6 +113,8 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
 
   'usage/confirm': 'add --yes',
   'usage/option': 'gantry COMMAND --help shows examples',
+  'usage/arguments': ({ command, suggestions }) =>
+    suggestions.length === 0 ? `${command} --help shows how` : `did you mean ${suggestions.join(' or ')}? ${command} --help shows how`,
   aborted: 'run the same command again; nothing half-written was left',
 };
 

@@ -205,10 +205,11 @@ function describe(
 
 /** What the file system said, in the words of a store; a full disk stays one. */
 function storeError(error: unknown, path: string, call: string): unknown {
-  if (isGantryError(error, 'files/missing')) {
+  // Only a read can find that an object is missing; a write that fails like that has no directory to write to.
+  if (isGantryError(error, 'files/missing') && call !== 'write') {
     return new GantryError('store/missing', `Cannot ${call} ${quote(path)}: it is not in the store`, { path }, { cause: error });
   }
-  if (isGantryError(error, 'files/not-writable') || isGantryError(error, 'files/not-readable')) {
+  if (isGantryError(error) && error.code.startsWith('files/') && error.code !== 'files/disk-full' && error.code !== 'files/locked') {
     return new GantryError('store/denied', `Cannot ${call} ${quote(path)} in the store: ${error.message}`, { path }, { cause: error });
   }
   return error;

@@ -1,0 +1,53 @@
+/** A disk that fills up in mid-publish: the live repository stays, the error says so, and a second run works. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { test, type TestContext } from 'node:test';
+import { ADD, cliWorkspace, gantry } from '../support/cli.ts';
+
+const runFile = promisify(execFile);
+
+/** A file system of this size at `path`; false when this machine does not let us. */
+async function mountSmall(t: TestContext, path: string, sizeBytes: number): Promise<boolean> {
+  await mkdir(path, { recursive: true });
+  try {
+    await runFile('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes}`, 'tmpfs', path]);
+  } catch (error) {
+    if (process.env['CI'] === 'true') throw error;
+    t.skip('a small file system cannot be mounted here: it needs root');
+    return false;
+  }
+  return true;
+}
+
+test('gantry publish stops at a full disk and leaves the live repository as it was', async (t) => {
+  const { directory, workspace } = await cliWorkspace(t);
+  const store = join(directory, 'public');
+  if (!(await mountSmall(t, store, 6 << 20))) return;
+  try {
+    await fillAndPublish(workspace, store);
+  } finally {
+    await runFile('umount', ['--lazy', store]);
+  }
+});
+
+async function fillAndPublish(workspace: string, store: string): Promise<void> {
+  for (const command of [ADD, ['sign'], ['publish']]) assert.equal((await gantry(command, { cwd: workspace })).code, 0);
+  const timestamp = join(store, 'metal', 'x86_64', 'timestamp.json');
+  const live = await readFile(timestamp);
+  const ballast = join(store, 'ballast');
+  await writeFile(ballast, new Uint8Array(2 << 20));
+  const next = ADD.with(2, '1.1.0');
+  await writeFile(join(workspace, 'root.img'), await readFile(join(workspace, 'root.img')).then((bytes) => bytes.reverse()));
+  for (const command of [next, ['sign']]) assert.equal((await gantry(command, { cwd: workspace })).code, 0);
+  const result = await gantry(['publish'], { cwd: workspace });
+  assert.equal(result.code, 6, result.stderr);
+  assert.match(result.stderr, /^error: Cannot .*the disk is full/mu);
+  assert.deepEqual(await readFile(timestamp), live);
+  assert.deepEqual(await readdir(join(store, '.gantry', 'uploads')), []);
+  await rm(ballast);
+  assert.equal((await gantry(['publish'], { cwd: workspace })).code, 0);
+  assert.notDeepEqual(await readFile(timestamp), live);
+}
