@@ -18,25 +18,39 @@ export interface Context {
   note(line: string): void;
   /** @throws GantryError `usage/confirm` without `--yes` and without a terminal */
   confirm(question: string): Promise<boolean>;
-  /** Stops what still runs: signal handlers, a live line. */
+}
+
+/** A context, and what ends it. */
+export interface OwnContext extends Context {
+  /** Fires the signal. */
+  stop(): void;
+  /** Stops what still runs: signal handlers, live bars. */
   end(): void;
 }
 
 /** @param args looked at for the options that change how errors are shown, before they are parsed */
-export function createContext(args: readonly string[]): Context {
-  const json = args.includes('--json');
-  const quiet = args.includes('--quiet') || args.includes('-q');
-  const yes = args.includes('--yes') || args.includes('-y');
+export function createContext(args: readonly string[]): OwnContext {
+  const isGiven = flagsOf(args);
+  const json = isGiven('--json');
+  const quiet = isGiven('--quiet', 'q');
   const canAsk = process.stdin.isTTY && process.stderr.isTTY && !json;
+  if (isGiven('--no-color')) {
+    process.env['NO_COLOR'] = '1';
+    delete process.env['FORCE_COLOR'];
+  }
   const controller = new AbortController();
   const display = new ProgressDisplay(json || quiet ? 'none' : process.stderr.isTTY ? 'live' : 'plain');
   const stop = (): void => {
-    if (controller.signal.aborted) process.exit(EXIT.interrupted);
-    display.fail();
+    display.end();
     controller.abort(new GantryError('aborted', 'Cannot go on: it was interrupted', {}));
   };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
+  const interrupt = (): void => {
+    // Somebody who asks twice does not want to wait for the cleaning up.
+    if (controller.signal.aborted) process.exit(EXIT.interrupted);
+    stop();
+  };
+  process.on('SIGINT', interrupt);
+  process.on('SIGTERM', interrupt);
   return {
     cwd: process.cwd(),
     env: process.env,
@@ -47,20 +61,30 @@ export function createContext(args: readonly string[]): Context {
     now: new Date(),
     progress: (options) => display.start(options),
     note(line) {
-      if (!json && !quiet) process.stderr.write(`${line}\n`);
+      if (!json && !quiet) display.print(line);
     },
-    async confirm(question) {
-      if (yes) return true;
-      if (!canAsk) {
-        throw new GantryError('usage/confirm', `Cannot ask "${question}": there is no terminal; expected --yes`, { question });
-      }
-      const { default: confirm } = await import('@inquirer/confirm');
-      return confirm({ message: question, default: false }, { signal: controller.signal, output: process.stderr });
-    },
+    confirm: async (question) => isGiven('--yes', 'y') || ask(question, canAsk, controller.signal),
+    stop,
     end() {
-      process.off('SIGINT', stop);
-      process.off('SIGTERM', stop);
-      display.fail();
+      process.off('SIGINT', interrupt);
+      process.off('SIGTERM', interrupt);
+      display.end();
     },
   };
+}
+
+async function ask(question: string, canAsk: boolean, signal: AbortSignal): Promise<boolean> {
+  if (!canAsk) {
+    throw new GantryError('usage/confirm', `Cannot ask "${question}": there is no terminal; expected --yes`, { question });
+  }
+  const { default: confirm } = await import('@inquirer/confirm');
+  return confirm({ message: question, default: false }, { signal, output: process.stderr });
+}
+
+/** Answers whether a global flag stands in front of a `--`: `--yes`, `-y`, or `-qy`. */
+function flagsOf(args: readonly string[]): (long: string, short?: string) => boolean {
+  const end = args.indexOf('--');
+  const given = end === -1 ? args : args.slice(0, end);
+  const short = new Set(given.filter((arg) => /^-[qy]+$/u.test(arg)).join(''));
+  return (long, letter) => given.includes(long) || (letter !== undefined && short.has(letter));
 }

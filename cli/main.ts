@@ -1,25 +1,26 @@
 /** From arguments to an exit code: the one place that prints errors and ends the process. */
-import { CommanderError } from 'commander';
 import { GantryError, isGantryError } from '../lib/errors.ts';
-import { createContext, type Context } from './context.ts';
+import { fromSystemError } from '../lib/files/system-error.ts';
+import { createContext, type Context, type OwnContext } from './context.ts';
 import { exitCodeOf, EXIT } from './exit-codes.ts';
 import { buildProgram, type Outcome } from './program.ts';
 import { hintFor } from './ui/hints.ts';
 import { paint } from './ui/style.ts';
+import { isHelp, nothingToDo } from './usage.ts';
 
 /** How long a command may take to clean up after Ctrl-C before the process ends all the same. */
 const CLEANUP_MS = 5000;
 
 export async function main(args: readonly string[]): Promise<void> {
   const context = createContext(args);
-  quietOnBrokenPipe();
+  const reader = watchReader(context);
   const interrupted = onInterrupt(context);
   try {
     const outcome = await Promise.race([run(args, context), interrupted]);
     if (outcome !== undefined) show(outcome, context);
     process.exitCode = outcome?.exitCode ?? EXIT.done;
   } catch (error) {
-    process.exitCode = report(error, context);
+    process.exitCode = reader.isGone ? EXIT.done : report(error, context);
   }
   context.end();
   // A keep-alive socket or a prompt that nobody answers must not hold up the shell.
@@ -41,52 +42,56 @@ function show(outcome: Outcome, context: Context): void {
 }
 
 /** @returns the exit code */
-function report(error: unknown, context: Context): number {
-  if (error instanceof CommanderError) return reportUsage(error, context);
-  const known = asGantryError(error);
-  if (known === undefined) return reportDefect(error, context);
-  const hint = hintFor(known);
-  if (context.json) {
-    printJson({ code: known.code, message: known.message, details: known.details, ...(hint === undefined ? {} : { hint }) });
-  } else {
-    printError(known.message, hint);
+function report(error: unknown, context: OwnContext): number {
+  // Bars would be drawn over the message.
+  context.end();
+  if (isHelp(error)) {
+    if (error.exitCode === 0) return EXIT.done;
+    if (context.json) printError(nothingToDo(), context);
+    return EXIT.usage;
   }
+  const known = asGantryError(error, context.signal);
+  if (known === undefined) return reportDefect(error, context);
+  printError(known, context);
   return exitCodeOf(known.code);
 }
 
-/** Ctrl-C reaches us as our own error, as Node's AbortError, or out of a prompt. */
-function asGantryError(error: unknown): GantryError | undefined {
-  if (isGantryError(error)) return error;
-  if (!(error instanceof Error) || (error.name !== 'AbortError' && error.name !== 'ExitPromptError')) return undefined;
-  return new GantryError('aborted', 'Cannot go on: it was interrupted', {}, { cause: error });
-}
-
-function reportUsage(error: CommanderError, context: Context): number {
-  if (error.exitCode === 0) return EXIT.done;
-  const message = error.message.replace(/^error: /u, '');
-  if (context.json) printJson({ code: 'usage', message });
-  else if (error.code !== 'commander.help') printError(message, 'gantry help shows the commands, gantry COMMAND --help their options');
-  return EXIT.usage;
+/** What went wrong because of a Ctrl-C is a Ctrl-C, unless it is a refusal. The system's own errors are about this machine. */
+function asGantryError(error: unknown, signal: AbortSignal): GantryError | undefined {
+  if (isGantryError(error) && (!signal.aborted || exitCodeOf(error.code) === EXIT.refused)) return error;
+  if (signal.aborted || (error instanceof Error && (error.name === 'AbortError' || error.name === 'ExitPromptError'))) {
+    return new GantryError('aborted', 'Cannot go on: it was interrupted', {}, { cause: error });
+  }
+  if (!(error instanceof Error && 'syscall' in error && 'path' in error)) return undefined;
+  const ofSystem = fromSystemError(error, String(error.path), 'use');
+  return isGantryError(ofSystem) ? ofSystem : undefined;
 }
 
 function reportDefect(error: unknown, context: Context): number {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = `this is a defect in gantry: ${error instanceof Error ? error.message : String(error)}`;
   if (context.env['GANTRY_DEBUG'] === '1') console.error(error);
-  if (context.json) printJson({ code: 'defect', message });
-  else printError(`this is a defect in gantry: ${message}`, 'run it again with GANTRY_DEBUG=1 and report what it prints');
+  print({ code: 'defect', message, details: {} }, 'run it again with GANTRY_DEBUG=1 and report what it prints', context);
   return EXIT.machine;
 }
 
-function printJson(error: object): void {
-  process.stdout.write(`${JSON.stringify({ ok: false, error }, undefined, 2)}\n`);
+function printError(error: GantryError, context: Context): void {
+  print({ code: error.code, message: error.message, details: error.details }, hintFor(error), context);
 }
 
-function printError(message: string, hint: string | undefined): void {
-  process.stderr.write(`${paint('red', 'error:')} ${message}\n`);
+function print(
+  error: { readonly code: string; readonly message: string; readonly details: object },
+  hint: string | undefined,
+  context: Context,
+): void {
+  if (context.json) {
+    process.stdout.write(`${JSON.stringify({ ok: false, error: { ...error, hint } }, undefined, 2)}\n`);
+    return;
+  }
+  process.stderr.write(`${paint('red', 'error:')} ${error.message}\n`);
   if (hint !== undefined) process.stderr.write(`${paint('cyan', 'hint:')} ${hint}\n`);
 }
 
-/** Rejects when the command did not clean up in time; a second Ctrl-C ends at once. */
+/** Rejects when the command did not clean up in time. */
 async function onInterrupt(context: Context): Promise<never> {
   return new Promise((_, reject) => {
     context.signal.addEventListener('abort', () => {
@@ -95,10 +100,17 @@ async function onInterrupt(context: Context): Promise<never> {
   });
 }
 
-/** `gantry … | head` is not an error. */
-function quietOnBrokenPipe(): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+/** `gantry … | head` is not an error: whoever read has enough, so the command stops and cleans up. Nobody has to read stderr. */
+function watchReader(context: OwnContext): { readonly isGone: boolean } {
+  const reader = { isGone: false };
+  const ignore = (error: NodeJS.ErrnoException): void => {
     if (error.code !== 'EPIPE') throw error;
-    process.exit(EXIT.done);
+  };
+  process.stderr.on('error', ignore);
+  process.stdout.on('error', (error) => {
+    ignore(error);
+    reader.isGone = true;
+    context.stop();
   });
+  return reader;
 }

@@ -53,8 +53,9 @@ export function buildProgram(context: Context, onOutcome: (outcome: Outcome) => 
     .option('--no-color', 'no colours, as with NO_COLOR=1')
     .helpOption('-h, --help', 'show help')
     .helpCommand('help [command]', 'show help of a command')
+    .configureHelp({ showGlobalOptions: true })
     .addHelpText('after', '\nNew here? gantry demo shows the whole job in ten seconds.');
-  throwUsageErrors(program);
+  throwUsageErrors(program, context);
   for (const spec of commands) add(program, spec, context, onOutcome);
   return program;
 }
@@ -65,7 +66,7 @@ function add(parent: Command, spec: CommandSpec, context: Context, onOutcome: (o
     .summary(spec.summary)
     .description(spec.description ?? spec.summary)
     .helpOption('-h, --help', 'show help');
-  throwUsageErrors(command);
+  throwUsageErrors(command, context);
   for (const [notation, description] of spec.arguments ?? []) command.argument(notation, description);
   for (const option of spec.options ?? []) addOption(command, option);
   if (spec.examples !== undefined) command.addHelpText('after', `\nExamples:\n${spec.examples.map((line) => `  $ ${line}`).join('\n')}`);

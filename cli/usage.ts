@@ -6,10 +6,10 @@ import { GantryError } from '../lib/errors.ts';
 const HELP_INSTEAD = 'commander.help';
 
 /** Keeps commander from printing errors and ending the process: main.ts does both, in one form. */
-export function throwUsageErrors(command: Command): void {
+export function throwUsageErrors(command: Command, { json }: { readonly json: boolean }): void {
   command
     .showSuggestionAfterError(true)
-    .configureOutput({ outputError: () => undefined })
+    .configureOutput({ outputError: () => undefined, ...(json ? { writeErr: () => undefined } : {}) })
     .exitOverride((error) => {
       throw error.exitCode === 0 || error.code === HELP_INSTEAD ? error : usageError(command, error.message);
     });

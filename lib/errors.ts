@@ -177,6 +177,17 @@ export function isGantryError<C extends ErrorCode>(error: unknown, code?: C): er
   return error instanceof GantryError && (code === undefined || error.code === code);
 }
 
+/** What a fired signal means in our codes; its reason stays the cause, or is the error when it is one of ours. */
+export function abortedBy(signal: AbortSignal): GantryError {
+  const reason: unknown = signal.reason;
+  return isGantryError(reason) ? reason : new GantryError('aborted', 'Cannot go on: it was cancelled', {}, { cause: reason });
+}
+
+/** @throws GantryError `aborted` when the signal has fired */
+export function refuseAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw abortedBy(signal);
+}
+
 const QUOTED_LENGTH = 120;
 
 /** Text from outside, safe to print: quoted, control characters escaped, cut at 120 characters. */

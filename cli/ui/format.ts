@@ -6,7 +6,8 @@ const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 export function formatBytes(bytes: number): string {
   let unit = 0;
   let value = bytes;
-  while (value >= 1024 && unit < UNITS.length - 1) {
+  // 1023.96 would be shown as 1024.0.
+  while (value >= (unit === 0 ? 1024 : 1023.95) && unit < UNITS.length - 1) {
     value /= 1024;
     unit += 1;
   }
@@ -15,14 +16,26 @@ export function formatBytes(bytes: number): string {
 
 /** Megabytes (10^6) a second. */
 export function formatRate(bytes: number, ms: number): string {
-  return ms <= 0 ? '-' : `${(bytes / 1000 / ms).toFixed(0)} MB/s`;
+  if (ms <= 0) return '-';
+  const rate = bytes / 1000 / ms;
+  return `${rate.toFixed(rate < 9.95 ? 1 : 0)} MB/s`;
 }
 
-/** `950 ms`, `4.2 s`, `3 min 20 s` */
+/** `950 ms`, `4.2 s`, `3 min 20 s`, `2 h 5 min` */
 export function formatDuration(ms: number): string {
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
-  return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+  if (Math.round(ms) < 1000) return `${Math.round(ms)} ms`;
+  return ms < 59_950 ? `${(ms / 1000).toFixed(1)} s` : formatSeconds(Math.round(ms / 1000));
+}
+
+/** What is still to wait, in whole seconds: more would only flicker. */
+export function formatLeft(ms: number): string {
+  return formatSeconds(Math.max(1, Math.ceil(ms / 1000)));
+}
+
+function formatSeconds(seconds: number): string {
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 60 ? `${minutes} min ${seconds % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 /** `in 13 days`, `2 hours ago` */

@@ -13,8 +13,20 @@ export function paintResult(colour: Colour, text: string): string {
   return styleText(colour, text, { stream: process.stdout });
 }
 
-const isUtf8 = /utf-?8/iu.test(process.env['LC_ALL'] ?? process.env['LC_CTYPE'] ?? process.env['LANG'] ?? 'C.UTF-8');
+/** The first of these that says something decides (POSIX); a container that says nothing is taken to be modern. */
+const locale = [process.env['LC_ALL'], process.env['LC_CTYPE'], process.env['LANG']].find((value) => value !== undefined && value !== '');
+const isUtf8 = /utf-?8/iu.test(locale ?? 'C.UTF-8');
 
-export const sign: { readonly done: string; readonly failed: string; readonly full: string; readonly empty: string } = isUtf8
-  ? { done: '✓', failed: '✗', full: '█', empty: '░' }
-  : { done: 'ok', failed: 'x', full: '#', empty: '.' };
+export interface Signs {
+  readonly done: string;
+  readonly failed: string;
+  /** Cells of a bar. */
+  readonly full: string;
+  readonly empty: string;
+  /** Stands for what was left out. */
+  readonly cut: string;
+}
+
+export const sign: Signs = isUtf8
+  ? { done: '✓', failed: '✗', full: '█', empty: '░', cut: '…' }
+  : { done: 'ok', failed: 'x', full: '#', empty: '.', cut: '...' };

@@ -4,11 +4,13 @@
  * Rules:
  * - the bytes are written to a temporary name in the same folder, synced, renamed, and the folder is synced;
  * - until then nothing changes under the name; after a failure no temporary stays;
+ * - only a file is ever replaced: a rename would put a file in the place of `/dev/null` too;
  * - a temporary of a process that died starts with a dot and ends with `.tmp`, so that whoever lists a folder can tell.
  */
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { link, mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { GantryError, quote } from '../errors.ts';
 import { fromSystemError } from './system-error.ts';
 
 export interface AtomicWriter {
@@ -33,6 +35,7 @@ export async function createAtomicWriter(
   path: string,
   options: AtomicOptions & { readonly overwrite: 'replace' | 'refuse' },
 ): Promise<AtomicWriter> {
+  await refuseNotFile(path);
   const temporary = temporaryName(path);
   let handle: FileHandle | undefined = await attempt(path, async () => open(temporary, 'wx', options.mode ?? 0o666));
   const discard = async (): Promise<void> => {
@@ -105,6 +108,14 @@ export async function syncFolder(path: string): Promise<void> {
       await folder.close();
     }
   });
+}
+
+/** @throws GantryError `files/not-writable` when a directory, a device or a pipe has the name */
+async function refuseNotFile(path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined || found.isFile()) return;
+  const is = found.isDirectory() ? 'it is a directory; expected a file' : 'it is a device or a pipe; expected a file or a free name';
+  throw new GantryError('files/not-writable', `Cannot write ${quote(path)}: ${is}`, { path });
 }
 
 function temporaryName(path: string): string {

@@ -7,7 +7,7 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { GantryError, quote } from '../errors.ts';
+import { GantryError, quote, refuseAborted } from '../errors.ts';
 import { fromSystemError } from './system-error.ts';
 
 export interface LockOptions {
@@ -19,36 +19,45 @@ export interface LockOptions {
 const POLL_MS = 20;
 const SQLITE_BUSY = 5;
 
-/** Holders in this process, which SQLite would not make wait for each other in order. */
-const queues = new Map<string, Promise<unknown>>();
+/** Who waits or holds in this process, in order: SQLite would let them poll. */
+const queues = new Map<string, Promise<void>>();
 
 /**
  * Runs `work` while nobody else holds the lock at `path`, a file that is made when it is missing.
  *
- * @throws GantryError `files/locked` when it is not free in time
+ * @throws GantryError `files/locked` when it is not free in time, `files/not-writable`, `aborted`
  */
 export async function withLock<T>(path: string, options: LockOptions, work: () => Promise<T>): Promise<T> {
   const key = resolve(path);
   const deadline = performance.now() + options.waitMs;
   const before = queues.get(key) ?? Promise.resolve();
-  const mine = before.then(
-    async () => holdLock(key, deadline, options, work),
-    async () => holdLock(key, deadline, options, work),
-  );
-  const settled = mine.then(
-    () => undefined,
-    () => undefined,
-  );
-  queues.set(key, settled);
+  const { promise: done, resolve: leave } = Promise.withResolvers<void>();
+  // Who gives up keeps its place until it would have been its turn, so that the next one still waits for the holder.
+  const mine = before.then(async () => done);
+  queues.set(key, mine);
+  void mine.then(() => {
+    if (queues.get(key) === mine) queues.delete(key);
+  });
   try {
-    return await mine;
+    await waitForTurn(before, key, options);
+    return await holdLock(key, deadline, options, work);
   } finally {
-    if (queues.get(key) === settled) queues.delete(key);
+    leave();
   }
 }
 
+async function waitForTurn(before: Promise<void>, path: string, options: LockOptions): Promise<void> {
+  const over = new AbortController();
+  const signal = options.signal === undefined ? over.signal : AbortSignal.any([over.signal, options.signal]);
+  const late = delay(options.waitMs, 'late', { signal }).catch(() => 'cancelled');
+  const first = await Promise.race([before.then(() => 'free'), late]);
+  over.abort();
+  refuseAborted(options.signal);
+  if (first === 'late') throw locked(path, options);
+}
+
 async function holdLock<T>(path: string, deadline: number, options: LockOptions, work: () => Promise<T>): Promise<T> {
-  const { DatabaseSync } = await import('node:sqlite');
+  const { DatabaseSync } = loadSqlite();
   await mkdir(dirname(path), { recursive: true }).catch((error: unknown) => {
     throw fromSystemError(error, path, 'lock');
   });
@@ -61,6 +70,25 @@ async function holdLock<T>(path: string, deadline: number, options: LockOptions,
   }
 }
 
+let sqlite: typeof import('node:sqlite') | undefined;
+
+/** On some Nodes the first load warns that SQLite is experimental, which a user cannot act on; every other warning passes. */
+function loadSqlite(): typeof import('node:sqlite') {
+  if (sqlite !== undefined) return sqlite;
+  const emitWarning = process.emitWarning;
+  process.emitWarning = (...args: readonly unknown[]) => {
+    if (String(args[0]).startsWith('SQLite is an experimental feature')) return;
+    Reflect.apply(emitWarning, process, args);
+  };
+  try {
+    // Loaded at once, so that nobody else can warn while we listen.
+    sqlite = process.getBuiltinModule('node:sqlite');
+    return sqlite;
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+}
+
 interface Database {
   exec(sql: string): void;
   close(): void;
@@ -70,37 +98,34 @@ function openDatabase<D extends Database>(make: () => D, path: string): D {
   try {
     return make();
   } catch (error) {
-    throw new GantryError('files/not-writable', `Cannot lock ${quote(path)}: the lock file cannot be opened`, { path }, { cause: error });
+    throw unusable(path, error);
   }
 }
 
 async function begin(database: Database, path: string, deadline: number, options: LockOptions): Promise<void> {
   for (;;) {
-    options.signal?.throwIfAborted();
+    refuseAborted(options.signal);
     try {
       database.exec('BEGIN EXCLUSIVE');
       return;
     } catch (error) {
-      if (!isBusy(error)) {
-        throw new GantryError(
-          'files/not-writable',
-          `Cannot lock ${quote(path)}: the lock file cannot be written`,
-          { path },
-          { cause: error },
-        );
-      }
+      if (!isBusy(error)) throw unusable(path, error);
     }
-    if (performance.now() >= deadline) {
-      throw new GantryError(
-        'files/locked',
-        `Cannot go on: another process holds ${quote(path)}; expected it to be free within ${options.waitMs} ms`,
-        {
-          path,
-        },
-      );
-    }
-    await delay(POLL_MS, undefined, options.signal === undefined ? {} : { signal: options.signal });
+    if (performance.now() >= deadline) throw locked(path, options);
+    // A cancelled wait ends early, and the next round says so.
+    await delay(POLL_MS, undefined, options.signal === undefined ? {} : { signal: options.signal }).catch(() => undefined);
   }
+}
+
+function locked(path: string, { waitMs }: LockOptions): GantryError {
+  return new GantryError('files/locked', `Cannot go on: somebody else holds ${quote(path)}; expected it to be free within ${waitMs} ms`, {
+    path,
+  });
+}
+
+function unusable(path: string, cause: unknown): GantryError {
+  const problem = cause instanceof Error ? cause.message : String(cause);
+  return new GantryError('files/not-writable', `Cannot lock ${quote(path)}: it cannot be used as a lock (${problem})`, { path }, { cause });
 }
 
 function isBusy(error: unknown): boolean {

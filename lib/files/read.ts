@@ -1,4 +1,5 @@
 /** Reading files that may be missing, huge, forbidden, or changed by somebody meanwhile. */
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { GantryError, quote } from '../errors.ts';
 import { fromSystemError } from './system-error.ts';
@@ -18,9 +19,10 @@ export interface StableFile {
   close(): Promise<void>;
 }
 
-/** @throws GantryError `files/missing`, `files/not-readable` */
+/** @throws GantryError `files/missing`, `files/not-readable` (also for what is no file: it would never end, or never begin) */
 export async function openStableFile(path: string): Promise<StableFile> {
-  const handle = await attempt(path, async () => open(path, 'r'));
+  // Opening a pipe would wait for somebody to write to it.
+  const handle = await attempt(path, async () => open(path, constants.O_RDONLY | constants.O_NONBLOCK));
   const identify = async (): Promise<string> => {
     const { dev, ino, size, mtimeNs, ctimeNs } = await handle.stat({ bigint: true });
     return [dev, ino, size, mtimeNs, ctimeNs].join('-');
@@ -28,8 +30,9 @@ export async function openStableFile(path: string): Promise<StableFile> {
   try {
     const before = await identify();
     const found = await handle.stat();
-    if (found.isDirectory()) {
-      throw new GantryError('files/not-readable', `Cannot read ${quote(path)}: it is a directory; expected a file`, { path });
+    if (!found.isFile()) {
+      const is = found.isDirectory() ? 'a directory' : 'a device or a pipe';
+      throw new GantryError('files/not-readable', `Cannot read ${quote(path)}: it is ${is}; expected a file`, { path });
     }
     return {
       path,

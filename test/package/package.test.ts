@@ -132,7 +132,7 @@ describe('an installed package', () => {
       await using server = await startFileServer(FIXTURE);
       const script = join(temporary, 'project', `read-${label}.mjs`);
       await writeFile(script, readerScript(server.url, join(temporary, `state-${label}`)));
-      const outcome = await runWith(await folder(), 'node', ['--disable-warning=ExperimentalWarning', script]);
+      const outcome = await runWith(await folder(), 'node', [script]);
       assert.equal(outcome.code, 0, outcome.stderr);
       assert.deepEqual((await readdir(join(temporary, `state-${label}`, 'out'))).toSorted(), ['0', '1', '2']);
     });

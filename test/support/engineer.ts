@@ -41,7 +41,7 @@ export async function temporaryDirectory(t: TestContext): Promise<string> {
 }
 
 /** A workspace with five keys, and nothing drafted. */
-export async function newEngineer(t: TestContext): Promise<Engineer> {
+export async function newEngineer(t: TestContext, now: Date = NOW): Promise<Engineer> {
   const directory = await temporaryDirectory(t);
   const storeDirectory = join(directory, 'public');
   const keysDirectory = join(directory, 'keys');
@@ -50,7 +50,7 @@ export async function newEngineer(t: TestContext): Promise<Engineer> {
   for (const name of ['root-a', 'root-b', 'root-c', 'targets', 'online']) {
     keys[name] = await makeKey({ workspace, keysDirectory }, name);
   }
-  return { directory, workspace, store: createDirectoryStore(storeDirectory), storeDirectory, keysDirectory, keys, now: NOW };
+  return { directory, workspace, store: createDirectoryStore(storeDirectory), storeDirectory, keysDirectory, keys, now };
 }
 
 export async function makeKey(
@@ -90,8 +90,8 @@ export async function sign(engineer: Engineer): Promise<SigningReport> {
 }
 
 /** The usual engineer with a complete first root. */
-export async function engineerWithRoot(t: TestContext): Promise<Engineer> {
-  const engineer = await newEngineer(t);
+export async function engineerWithRoot(t: TestContext, now: Date = NOW): Promise<Engineer> {
+  const engineer = await newEngineer(t, now);
   await saveRootDraft(engineer.workspace, draftRoot(usualSpec(engineer), engineer.now, engineer.workspace.expiry));
   await sign(engineer);
   return engineer;
@@ -122,8 +122,8 @@ export async function publish(engineer: Engineer): ReturnType<typeof publishRepo
 }
 
 /** The usual engineer with a published release. */
-export async function engineerWithRelease(t: TestContext, version: string): Promise<Engineer> {
-  const engineer = await engineerWithRoot(t);
+export async function engineerWithRelease(t: TestContext, version: string, now: Date = NOW): Promise<Engineer> {
+  const engineer = await engineerWithRoot(t, now);
   await addVersion(engineer, version);
   await sign(engineer);
   await publish(engineer);

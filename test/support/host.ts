@@ -1,77 +1,60 @@
-/** A host with a state directory of its own, in front of a server that may lie. */
-import { mkdir, readFile, readdir } from 'node:fs/promises';
+/** A host in front of a release engineer's store, with a server between them that can lie. */
+import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { openRepository, type OpenOptions, type RepositoryClient } from '../../lib/client/index.ts';
-import { temporaryDirectory } from './engineer.ts';
-import { startLyingServer, type LyingServer } from './lying-server.ts';
-import { METADATA, type Simulator } from './simulator.ts';
+import { openRepository, type OpenOptions, type RepositoryClient, type VerifiedTarget } from '../../lib/client/index.ts';
+import { engineerWithRelease, type Engineer } from './engineer.ts';
+import { startHostileServer, type HostileServer } from './hostile-server.ts';
 
-export interface Host {
-  readonly directory: string;
+export interface HostScene {
+  readonly engineer: Engineer;
+  readonly server: HostileServer;
   readonly stateDirectory: string;
-  readonly server: LyingServer;
-  /** Another process of this host, as far as the state is concerned. */
+  /** A client on the state directory; each call is a restart of the host. */
   open(options?: Partial<OpenOptions>): Promise<RepositoryClient>;
-  /** The version of each role that the state directory holds. */
-  trusted(): Promise<Readonly<Record<string, number>>>;
-  /** Every name in the state directory but the lock. */
-  stateNames(): Promise<readonly string[]>;
+  /** A path in the store. */
+  stored(...segments: readonly string[]): string;
 }
 
-/** Short, so that a test of a stall is quick; long for a loopback. */
-export const IDLE_MS = 300;
-
-export async function newHost(t: TestContext, simulator: Simulator): Promise<Host> {
-  const directory = await temporaryDirectory(t);
-  const stateDirectory = join(directory, 'state');
-  const server = await startLyingServer(t, simulator.files);
-  const root = simulator.metadata('1.root.json');
-  await mkdir(stateDirectory);
+/** Release 1.0.0 is published; nothing was fetched yet. */
+export async function hostScene(t: TestContext): Promise<HostScene> {
+  const engineer = await engineerWithRelease(t, '1.0.0', new Date());
+  const server = await startHostileServer(t, engineer.storeDirectory);
+  const stateDirectory = join(engineer.directory, 'state');
   return {
-    directory,
-    stateDirectory,
+    engineer,
     server,
+    stateDirectory,
+    stored: (...segments) => join(engineer.storeDirectory, ...segments),
     async open(options = {}) {
       const client = await openRepository({
-        root,
-        metadataUrl: new URL(METADATA, server.url),
+        root: await readFile(join(engineer.workspace.directory, '1.root.json')),
+        metadataUrl: new URL('metal/x86_64/', server.url),
         stateDirectory,
-        idleTimeoutMs: IDLE_MS,
+        idleTimeoutMs: 500,
         tries: 1,
         ...options,
       });
       t.after(() => client.close());
       return client;
     },
-    async trusted() {
-      const versions: Record<string, number> = {};
-      for (const role of ['root', 'timestamp', 'snapshot', 'targets']) {
-        const text = await readFile(join(stateDirectory, `${role}.json`), 'utf8').catch(() => undefined);
-        if (text !== undefined) versions[role] = JSON.parse(text).signed.version;
-      }
-      return versions;
-    },
-    async stateNames() {
-      return (await readdir(stateDirectory)).filter((name) => !name.startsWith('lock.sqlite')).toSorted();
-    },
   };
 }
 
-/** A host that has refreshed once. */
-export async function refreshedHost(t: TestContext, simulator: Simulator): Promise<Host & { readonly client: RepositoryClient }> {
-  const host = await newHost(t, simulator);
-  const client = await host.open();
-  await client.refresh();
-  return { ...host, client };
+/** The image of the newest release on offer. */
+export async function imageTarget(client: RepositoryClient, image: 'boot' | 'root' | 'hash'): Promise<VerifiedTarget> {
+  const [update] = await client.availableUpdates({ variant: 'metal', arch: 'x86_64' });
+  if (update === undefined) throw new RangeError('no update is on offer');
+  return client.target(update.images[image]);
 }
 
-/** What an attempt that must fail fails with. */
-export async function failureOf(attempt: Promise<unknown>): Promise<unknown> {
-  return attempt.then(
-    (value) => {
-      throw new Error(`it succeeded: ${String(value)}`);
-    },
-    (error: unknown) => error,
-  );
+export async function drain(stream: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/** What a client keeps, without its lock: nothing temporary may be among it. */
+export async function stateFiles(stateDirectory: string): Promise<readonly string[]> {
+  return (await readdir(stateDirectory)).filter((name) => !name.startsWith('lock.sqlite')).toSorted();
 }
