@@ -121,6 +121,12 @@ export default defineConfig({
       files: ['test/**/*.ts'],
       rules: {
         'no-console': 'off',
+        // Tests are read more often than they are run.
+        'unicorn/no-array-reverse': 'off',
+        'unicorn/prefer-array-find': 'off',
+        'unicorn/prefer-set-has': 'off',
+        'typescript/no-base-to-string': 'off',
+        'typescript/no-unnecessary-type-conversion': 'off',
         'typescript/no-floating-promises': [
           'error',
           { allowForKnownSafeCalls: [{ from: 'package', name: ['test', 'it', 'describe', 'suite'], package: 'node:test' }] },

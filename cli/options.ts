@@ -4,6 +4,15 @@ import { GantryError, quote } from '../lib/errors.ts';
 import type { Context } from './context.ts';
 import type { OptionSpec, OptionValues } from './program.ts';
 
+/** Before or after any command. */
+export const globalOptions: readonly OptionSpec[] = [
+  { flags: '-C, --workspace <dir>', description: 'act in this workspace instead of the current directory' },
+  { flags: '--json', description: 'print one JSON object on stdout' },
+  { flags: '-y, --yes', description: 'answer yes to every question' },
+  { flags: '-q, --quiet', description: 'no progress and no notes' },
+  { flags: '--no-color', description: 'no colours, as with NO_COLOR=1' },
+];
+
 export const repositoryOptions: readonly OptionSpec[] = [
   { flags: '--variant <name>', description: 'choose the repository by its variant, when the workspace has several' },
   { flags: '--arch <name>', description: 'choose the repository by its architecture' },

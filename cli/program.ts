@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { commands } from './commands/index.ts';
 import type { Context } from './context.ts';
+import { globalOptions } from './options.ts';
 import { throwUsageErrors } from './usage.ts';
 
 /** What a command has to say in the end. */
@@ -23,7 +24,7 @@ export type OptionValues = Readonly<Record<string, string | boolean | undefined>
 export interface CommandSpec {
   readonly name: string;
   /** commander's notation: `<directory>`, `[names...]` */
-  readonly arguments?: readonly (readonly [notation: string, description: string])[];
+  readonly arguments?: readonly (readonly [notation: string, description: string, choices?: readonly string[]])[];
   readonly summary: string;
   /** More than the summary, for `--help`. */
   readonly description?: string;
@@ -46,16 +47,12 @@ export function buildProgram(context: Context, onOutcome: (outcome: Outcome) => 
   const program = new Command('gantry')
     .description('Signs, publishes and delivers image-based operating-system updates through The Update Framework.')
     .version(packageVersion(), '--version', 'print the version')
-    .option('-C, --workspace <dir>', 'act in this workspace instead of the current directory')
-    .option('--json', 'print one JSON object on stdout')
-    .option('-y, --yes', 'answer yes to every question')
-    .option('-q, --quiet', 'no progress and no notes')
-    .option('--no-color', 'no colours, as with NO_COLOR=1')
     .helpOption('-h, --help', 'show help')
     .helpCommand('help [command]', 'show help of a command')
     .configureHelp({ showGlobalOptions: true })
     .addHelpText('after', '\nNew here? gantry demo shows the whole job in ten seconds.');
   throwUsageErrors(program, context);
+  for (const option of globalOptions) addOption(program, option);
   for (const spec of commands) add(program, spec, context, onOutcome);
   return program;
 }
@@ -67,7 +64,10 @@ function add(parent: Command, spec: CommandSpec, context: Context, onOutcome: (o
     .description(spec.description ?? spec.summary)
     .helpOption('-h, --help', 'show help');
   throwUsageErrors(command, context);
-  for (const [notation, description] of spec.arguments ?? []) command.argument(notation, description);
+  for (const [notation, description, choices] of spec.arguments ?? []) {
+    const argument = command.createArgument(notation, description);
+    command.addArgument(choices === undefined ? argument : argument.choices([...choices]));
+  }
   for (const option of spec.options ?? []) addOption(command, option);
   if (spec.examples !== undefined) command.addHelpText('after', `\nExamples:\n${spec.examples.map((line) => `  $ ${line}`).join('\n')}`);
   for (const verb of spec.subcommands ?? []) add(command, verb, context, onOutcome);

@@ -13,7 +13,7 @@ export function refuseExposed(found: Stats, path: string, what: string): void {
   const mode = (found.mode & 0o777).toString(8).padStart(3, '0');
   throw new GantryError(
     'files/exposed',
-    `Cannot use the ${what} ${quote(path)}: its mode is ${mode}, so others can use it too; expected 600 (chmod 600 ${quote(path)})`,
+    `Cannot use the ${what} ${quote(path)}: its mode is ${mode}, so others can use it too; expected 600`,
     { path, mode },
   );
 }

@@ -32,7 +32,10 @@ async function assertRefused(scene: HostScene, code: ErrorCode, message: RegExp)
     return true;
   });
   assert.deepEqual(await read(), before);
-  assert.deepEqual((await stateFiles(scene.stateDirectory)).filter((name) => name.startsWith('.')), []);
+  assert.deepEqual(
+    (await stateFiles(scene.stateDirectory)).filter((name) => name.startsWith('.')),
+    [],
+  );
 }
 
 async function trusting(scene: HostScene): Promise<void> {
@@ -142,7 +145,10 @@ test('key compromise: a timestamp signed by a removed key is refused', async (t)
   for (const keys of [[keyOf(engineer, 'online'), fresh], [fresh]]) {
     const { latest } = await requireRootChain(engineer.workspace);
     const online = { keys, threshold: 1 };
-    await saveRootDraft(engineer.workspace, draftRoot({ ...spec, snapshot: online, timestamp: online }, engineer.now, engineer.workspace.expiry, latest.role));
+    await saveRootDraft(
+      engineer.workspace,
+      draftRoot({ ...spec, snapshot: online, timestamp: online }, engineer.now, engineer.workspace.expiry, latest.role),
+    );
     await sign(engineer);
     await publish(engineer);
     await refreshRepository(engineer.workspace, engineer.store, METAL, { now: engineer.now, roles: 'online' });

@@ -14,7 +14,7 @@ const LIES: Readonly<Record<string, { readonly lie: (honest: Buffer) => Lie; rea
   'flips a bit in the first frame': { lie: () => flipBit(() => 100), codes: ['client/target-altered'] },
   'flips a bit in the last byte': { lie: () => flipBit((length) => length - 1), codes: ['client/target-altered'] },
   'cuts the connection': { lie: (honest) => cutAfter(Math.floor(honest.length / 2)), codes: ['http/interrupted'] },
-  'stalls': { lie: (honest) => stallAfter(Math.floor(honest.length / 2)), codes: ['http/stalled'] },
+  stalls: { lie: (honest) => stallAfter(Math.floor(honest.length / 2)), codes: ['http/stalled'] },
   'sends less': { lie: (honest) => send(honest.subarray(0, -1)), codes: ['http/too-short'] },
   'sends more': { lie: (honest) => send(Buffer.concat([honest, Buffer.from('x')])), codes: ['http/too-long'] },
   'never ends': { lie: () => endless(), codes: ['http/too-long', 'client/target-altered'] },
@@ -51,7 +51,10 @@ for (const [what, { lie, codes }] of Object.entries(LIES)) {
       });
     }
     assert.equal(await readFile(file, 'utf8'), 'what was there before');
-    assert.deepEqual((await readdir(scene.engineer.directory)).filter((name) => name.includes('.tmp')), []);
+    assert.deepEqual(
+      (await readdir(scene.engineer.directory)).filter((name) => name.includes('.tmp')),
+      [],
+    );
     assert.deepEqual(await stateFiles(scene.stateDirectory), ['root.json', 'snapshot.json', 'targets.json', 'timestamp.json']);
     scene.server.lies.clear();
     await client.download(target, file);
@@ -66,14 +69,20 @@ test('verifiedImageStream() hands out nothing of a frame that was altered', asyn
   const target = await imageTarget(client, 'root');
   const raw = await readFile(join(scene.engineer.directory, 'root.img'));
   // Random bytes do not compress, so the third frame starts a little behind 2 MiB.
-  scene.server.lies.set(target.path.publishedName(target.sha256), flipBit((length) => length - 100));
+  scene.server.lies.set(
+    target.path.publishedName(target.sha256),
+    flipBit((length) => length - 100),
+  );
   let received = 0;
-  await assert.rejects(async () => {
-    for await (const chunk of client.verifiedImageStream(target)) {
-      assert.deepEqual(chunk, raw.subarray(received, received + chunk.length));
-      received += chunk.length;
-    }
-  }, { code: 'client/target-altered' });
+  await assert.rejects(
+    async () => {
+      for await (const chunk of client.verifiedImageStream(target)) {
+        assert.deepEqual(chunk, raw.subarray(received, received + chunk.length));
+        received += chunk.length;
+      }
+    },
+    { code: 'client/target-altered' },
+  );
   assert.ok(received <= 2 << 20);
 });
 
@@ -82,7 +91,10 @@ test('a frame table that is not the signed one is refused before any frame is as
   const client = await scene.open();
   await client.refresh();
   const target = await imageTarget(client, 'boot');
-  scene.server.lies.set('.frames', flipBit(() => 70));
+  scene.server.lies.set(
+    '.frames',
+    flipBit(() => 70),
+  );
   await assert.rejects(drain(client.verifiedImageStream(target)), { code: 'client/target-altered' });
   await assert.rejects(drain(client.verifiedStream(target)), { code: 'client/target-altered' });
   assert.ok(!scene.server.requests.some((path) => path.endsWith('boot.ext4.zst')));
@@ -110,5 +122,8 @@ test('an AbortSignal ends a download at once and leaves nothing behind', async (
   const file = join(scene.engineer.directory, 'image.zst');
   const download = client.download(target, file, { signal: controller.signal, onProgress: () => controller.abort() });
   await assert.rejects(download, { code: 'aborted' });
-  assert.deepEqual((await readdir(scene.engineer.directory)).filter((name) => name.includes('image.zst')), []);
+  assert.deepEqual(
+    (await readdir(scene.engineer.directory)).filter((name) => name.includes('image.zst')),
+    [],
+  );
 });

@@ -78,7 +78,11 @@ test('writeFileAtomic() throws files/not-writable when a directory has the name'
   const folder = await temporaryDirectory(t);
   const path = join(folder, 'taken');
   await mkdir(path);
-  await assert.rejects(writeFileAtomic(path, 'x'), { code: 'files/not-writable', details: { path }, message: /it is a directory; expected a file/u });
+  await assert.rejects(writeFileAtomic(path, 'x'), {
+    code: 'files/not-writable',
+    details: { path },
+    message: /it is a directory; expected a file/u,
+  });
   assert.deepEqual(await readdir(folder), ['taken']);
 });
 

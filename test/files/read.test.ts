@@ -74,7 +74,11 @@ test('openStableFile() throws files/missing when there is no such file', async (
 test('openStableFile() throws files/not-readable when it is a directory', async (t) => {
   const path = await temporaryDirectory(t);
   await mkdir(join(path, 'sub'));
-  await assert.rejects(openStableFile(path), { code: 'files/not-readable', details: { path }, message: /it is a directory; expected a file/u });
+  await assert.rejects(openStableFile(path), {
+    code: 'files/not-readable',
+    details: { path },
+    message: /it is a directory; expected a file/u,
+  });
 });
 
 test('openStableFile() throws files/not-readable and does not wait when it is a pipe that nobody writes to', async (t) => {
@@ -86,7 +90,11 @@ test('openStableFile() throws files/not-readable and does not wait when it is a 
 test('readWholeFile() throws files/not-readable when there are more bytes than allowed', async (t) => {
   const path = join(await temporaryDirectory(t), 'key.pem');
   await writeFile(path, 'x'.repeat(11));
-  await assert.rejects(readWholeFile(path, { maxBytes: 10 }), { code: 'files/not-readable', details: { path }, message: /more than 10 bytes/u });
+  await assert.rejects(readWholeFile(path, { maxBytes: 10 }), {
+    code: 'files/not-readable',
+    details: { path },
+    message: /more than 10 bytes/u,
+  });
   assert.equal((await readWholeFile(path, { maxBytes: 11 })).length, 11);
 });
 

@@ -134,7 +134,7 @@ for (const mode of [0o640, 0o604, 0o620, 0o644, 0o777]) {
     await chmod(privatePath, mode);
     const error = await refusal('files/exposed', openKeySigner(privatePath, { name: 'k', passphrase: never }));
     assert.deepEqual(error.details, { path: privatePath, mode: octal });
-    assert.match(error.message, /chmod 600/u);
+    assert.match(error.message, /expected 600/u);
   });
 }
 
@@ -169,21 +169,16 @@ const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const p256 = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const OPENSSH = '-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE=\n-----END OPENSSH PRIVATE KEY-----\n';
 const FOREIGN: readonly (readonly [what: string, text: string, found: RegExp, remedy: RegExp])[] = [
-  [
-    'PKCS#1',
-    rsa.privateKey.export({ format: 'pem', type: 'pkcs1' }).toString(),
-    /PKCS#1/u,
-    /openssl pkcs8 -topk8 -scrypt -in "[^"]+k\.pem" -out/u,
-  ],
+  ['PKCS#1', rsa.privateKey.export({ format: 'pem', type: 'pkcs1' }), /PKCS#1/u, /openssl pkcs8 -topk8 -scrypt -in "[^"]+k\.pem" -out/u],
   [
     'encrypted PKCS#1',
-    rsa.privateKey.export({ format: 'pem', type: 'pkcs1', cipher: 'aes-128-cbc', passphrase: PASSPHRASE }).toString(),
+    rsa.privateKey.export({ format: 'pem', type: 'pkcs1', cipher: 'aes-128-cbc', passphrase: PASSPHRASE }),
     /PKCS#1/u,
     /openssl pkcs8 -topk8/u,
   ],
-  ['SEC1', p256.privateKey.export({ format: 'pem', type: 'sec1' }).toString(), /SEC1/u, /openssl pkcs8 -topk8/u],
+  ['SEC1', p256.privateKey.export({ format: 'pem', type: 'sec1' }), /SEC1/u, /openssl pkcs8 -topk8/u],
   ['OpenSSH', OPENSSH, /OpenSSH/u, /ssh-keygen -p -m PKCS8.*openssl genpkey/u],
-  ['a public key', p256.publicKey.export({ format: 'pem', type: 'spki' }).toString(), /public key/u, /openssl genpkey/u],
+  ['a public key', p256.publicKey.export({ format: 'pem', type: 'spki' }), /public key/u, /openssl genpkey/u],
   ['an unknown label', '-----BEGIN SOMETHING ELSE-----\nAAAA\n-----END SOMETHING ELSE-----\n', /BEGIN SOMETHING ELSE/u, /openssl pkcs8/u],
 ];
 
@@ -202,11 +197,11 @@ test('readPublicKeyFile() says keys/unsupported and how to convert when the file
   const path = join(await temporaryDirectory(t), 'k.pub.pem');
   const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' });
   const forms: readonly (readonly [string, RegExp])[] = [
-    [rsa.publicKey.export({ format: 'pem', type: 'pkcs1' }).toString(), /openssl rsa -RSAPublicKey_in/u],
-    [rsa.privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(), /openssl pkey -in .* -pubout/u],
+    [rsa.publicKey.export({ format: 'pem', type: 'pkcs1' }), /openssl rsa -RSAPublicKey_in/u],
+    [rsa.privateKey.export({ format: 'pem', type: 'pkcs8' }), /openssl pkey -in .* -pubout/u],
     ['-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n', /openssl x509/u],
     ['ssh-rsa AAAAB3NzaC1yc2E= me@there\n', /ssh-keygen -e -m PKCS8/u],
-    [p384.publicKey.export({ format: 'pem', type: 'spki' }).toString(), /secp384r1/u],
+    [p384.publicKey.export({ format: 'pem', type: 'spki' }), /secp384r1/u],
   ];
   for (const [text, remedy] of forms) {
     await writeFile(path, text);
@@ -261,7 +256,7 @@ test('listKeyFiles() names the file when a public half is broken', async (t) => 
 test('importKeyFile() makes an encrypted copy under a new name and leaves the source alone', async (t) => {
   const directory = await temporaryDirectory(t);
   const source = join(directory, 'source.pem');
-  const text = p256.privateKey.export({ format: 'pem', type: 'pkcs8' }).toString();
+  const text = p256.privateKey.export({ format: 'pem', type: 'pkcs8' });
   await writeFile(source, text, { mode: 0o600 });
   const target = { directory: join(directory, 'keys'), name: 'imported', passphrase: PASSPHRASE };
   const imported = await importKeyFile(source, target, never);
@@ -274,7 +269,7 @@ test('importKeyFile() makes an encrypted copy under a new name and leaves the so
 test('importKeyFile() writes nothing when others can read the source', async (t) => {
   const directory = await temporaryDirectory(t);
   const source = join(directory, 'source.pem');
-  await writeFile(source, p256.privateKey.export({ format: 'pem', type: 'pkcs8' }).toString());
+  await writeFile(source, p256.privateKey.export({ format: 'pem', type: 'pkcs8' }));
   await chmod(source, 0o644);
   await refusal('files/exposed', importKeyFile(source, { directory: join(directory, 'keys'), name: 'k', passphrase: undefined }, never));
   assert.deepEqual(await readdir(directory), ['source.pem']);

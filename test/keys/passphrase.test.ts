@@ -91,7 +91,7 @@ test('passphraseFrom() refuses a file that others can read, unread', async (t) =
   await assert.rejects(passphraseFrom({ file: path, env: {}, prompt: never }).ask('k.pem', 0), {
     code: 'files/exposed',
     details: { path, mode: '640' },
-    message: /chmod 600/u,
+    message: /expected 600/u,
   });
 });
 

@@ -174,7 +174,7 @@ async function publish(simulator: Simulator): Promise<void> {
 async function addImage(simulator: Simulator, name: string, raw: Uint8Array, format: 'zstd-frames' | 'lz4'): Promise<void> {
   const measured = { lengthBytes: raw.length, sha256: sha256Hex(raw) };
   if (format === 'lz4') {
-    const bytes = await collect(compressLz4(chunksOf(raw), {}));
+    const bytes = await collect(compressLz4(chunksOf(raw), { contentSizeBytes: raw.length }));
     simulator.targets.set(name, { bytes, custom: imageCustom({ format, raw: measured }) });
     return;
   }
