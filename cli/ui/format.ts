@@ -47,7 +47,7 @@ export function formatWhen(date: Date, now: Date): string {
       : ms < 2 * 86_400_000
         ? [Math.floor(ms / 3_600_000), 'hour']
         : [Math.floor(ms / 86_400_000), 'day'];
-  const text = `${amount} ${unit}${amount === 1 ? '' : 's'}`;
+  const text = amount === 0 ? 'less than a minute' : count(amount, unit);
   return date.getTime() >= now.getTime() ? `in ${text}` : `${text} ago`;
 }
 

@@ -6,7 +6,6 @@ type Hint<C extends ErrorCode> = string | ((details: ErrorDetails[C]) => string)
 const RETRY = 'run the same command again; what was done already is not done twice';
 const LOOK = 'do not work around this: find out who changed the repository before you trust it';
 const SIGN_AND_PUBLISH = 'gantry sign && gantry publish';
-const CONVERT = 'convert it: openssl pkcs8 -topk8 -in OLD.pem -out NAME.pem';
 
 const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'files/exists': 'choose another name, or move the old file away',
@@ -40,9 +39,9 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'keys/missing': ({ name }) => `gantry key generate ${name}, or say where the keys are with --keys-dir`,
   'keys/exists': 'choose another name; gantry never overwrites a private key',
   'keys/bad-name': 'choose another name, for example root-a',
-  'keys/unreadable': CONVERT,
-  'keys/unsupported': CONVERT,
-  'keys/passphrase-needed': 'give it with --passphrase-file FILE, --passphrase-fd N or GANTRY_PASSPHRASE',
+  'keys/unreadable': 'check that it is the right file; gantry key list shows what is where',
+  'keys/unsupported': undefined,
+  'keys/passphrase-needed': '--passphrase-file FILE, --passphrase-fd N or GANTRY_PASSPHRASE give one without a terminal',
   'keys/passphrase-wrong': 'try again; nothing was signed with this key',
   'keys/mismatch': 'look for the right file with: gantry key list',
   'keys/bad-signature': 'gantry key list shows which keys are at hand',

@@ -3,7 +3,7 @@ import password from '@inquirer/password';
 
 /** Empty answers are returned as they are; the caller knows what they mean. */
 export async function askPassphrase(message: string, signal: AbortSignal): Promise<string> {
-  return password({ message, mask: false }, { signal, output: process.stderr });
+  return password({ message, mask: false, toggleMask: false }, { signal, output: process.stderr });
 }
 
 const TRIES = 3;

@@ -5,7 +5,7 @@ import { GantryError, isGantryError, quote } from '../errors.ts';
 import { dateOf } from '../tuf/date.ts';
 import { parseEnvelope, readSignedRole } from '../tuf/role.ts';
 import { verifyThreshold } from '../tuf/signature.ts';
-import type { Envelope, Root, TopRoleName } from '../tuf/types.ts';
+import type { Envelope, Role, Root, TopRoleName } from '../tuf/types.ts';
 import type { RoleFiles } from './state.ts';
 
 /** The last file that was asked for, and what came of it. */
@@ -13,10 +13,12 @@ export interface Received {
   file?: string;
   bytes?: Uint8Array;
   error?: unknown;
+  /** The version of a root that came from our own directory, not from the server. */
+  storedRoot?: number;
 }
 
 export interface RefusalContext {
-  /** Trusted before the refresh. */
+  /** What lay in the state directory before the refresh. */
   readonly before: RoleFiles;
   /** Trusted when it was refused. */
   readonly accepted: RoleFiles;
@@ -71,9 +73,8 @@ function verifyUnder(envelope: Envelope, role: TopRoleName, rootBytes: Uint8Arra
 }
 
 function explainRollback(role: TopRoleName, { signed }: Envelope, cause: unknown, context: RefusalContext): GantryError | undefined {
-  const trustedBytes = context.before[role];
-  if (trustedBytes === undefined) return undefined;
-  const trusted = readSignedRole(trustedBytes, role).role;
+  const trusted = trustedBefore(role, context);
+  if (trusted === undefined) return undefined;
   const rollback = (what: string, offered: number, known: number): GantryError =>
     new GantryError(
       'client/rollback',
@@ -91,6 +92,20 @@ function explainRollback(role: TopRoleName, { signed }: Envelope, cause: unknown
     if (offered !== undefined && known !== undefined && offered < known) return rollback('a snapshot that names targets', offered, known);
   }
   return undefined;
+}
+
+/** A stored file counts for tuf-js only when the root of now still vouches for it. */
+function trustedBefore(role: TopRoleName, { before, accepted }: RefusalContext): Role | undefined {
+  const bytes = before[role];
+  if (bytes === undefined) return undefined;
+  const envelope = parseEnvelope(bytes, role);
+  try {
+    verifyUnder(envelope, role, accepted.root);
+  } catch (error) {
+    if (!isGantryError(error, 'tuf/threshold')) throw error;
+    return undefined;
+  }
+  return envelope.signed;
 }
 
 /** A root that expired is only noticed at its end, when no file is at fault. */

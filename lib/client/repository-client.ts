@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Readable } from 'node:stream';
 import { GantryError, quote } from '../errors.ts';
 import { fromSystemError } from '../files/read.ts';
+import { printableUrl } from '../http/failures.ts';
 import { createHttpClient, type HttpClient, type HttpOptions, type Traffic } from '../http/request.ts';
 import { parseManifest, type Manifest, type Update } from '../release/manifest.ts';
 import { availableUpdates, type HostDescription } from '../release/select.ts';
@@ -110,12 +111,14 @@ async function readRoot(root: Uint8Array | string | URL): Promise<Uint8Array> {
 function folderUrl(text: URL | string): URL {
   const url = URL.canParse(String(text)) ? new URL(text) : undefined;
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    // What is no URL may still hold a password in front of an `@`.
+    const shown = String(text)
+      .replace(/[^/]*@/gu, '')
+      .slice(0, 300);
     throw new GantryError(
       'http/bad-url',
-      `Cannot use ${quote(String(text))} as a repository: expected a URL that starts with http:// or https://`,
-      {
-        url: String(text).slice(0, 300),
-      },
+      `Cannot use ${quote(shown)} as a repository: expected a URL that starts with http:// or https://`,
+      { url: shown },
     );
   }
   url.search = '';
@@ -190,7 +193,7 @@ class Client implements RepositoryClient, TargetSource {
   async manifest({ signal }: AbortOptions = {}): Promise<Manifest> {
     const { targets } = this.#needTrusted().targets.role;
     if (!Object.hasOwn(targets, MANIFEST)) {
-      const url = this.#parts.metadataUrl.href;
+      const url = printableUrl(this.#parts.metadataUrl);
       throw new GantryError('client/no-manifest', `Cannot look for updates at ${url}: the repository has no ${MANIFEST}`, { url });
     }
     return parseManifest(await fetchVerified(this, this.target(MANIFEST), signal === undefined ? {} : { signal }));

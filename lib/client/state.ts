@@ -1,14 +1,15 @@
 /**
  * What a host has trusted before: `root.json`, `timestamp.json`, `snapshot.json`, `targets.json` in one directory, the exact bytes
- * received.
+ * received, and `roots/N.root.json`, the way from the trust anchor to `root.json`.
  *
  * Rules:
  * - a file that is torn, foreign or damaged is discarded and said so; it is never a reason to stop;
  * - files are replaced atomically and synced, and only with what tuf-js has accepted;
- * - the root never goes back behind the trust anchor that the caller brings.
+ * - every refresh starts at the trust anchor that the caller brings: a stored root counts because tuf-js has walked to it over
+ *   `roots/`, never because it lies there.
  */
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { GantryError, isGantryError } from '../errors.ts';
 import { ensurePrivateDirectory, writeFileAtomic } from '../files/atomic.ts';
 import { readWholeFile } from '../files/read.ts';
@@ -18,6 +19,7 @@ import type { Root, SignedRole, TopRoleName } from '../tuf/types.ts';
 
 const ROLES: readonly TopRoleName[] = ['root', 'timestamp', 'snapshot', 'targets'];
 const ROLE_MAX_BYTES = 64 << 20;
+const ROOTS = 'roots';
 const SESSION_PREFIX = '.session-';
 
 /** The roles that a session of tuf-js left in its directory, by name. */
@@ -25,14 +27,20 @@ export type RoleFiles = Readonly<Partial<Record<TopRoleName, Uint8Array>>>;
 
 export interface ClientState {
   readonly directory: string;
-  /** A private directory that holds what is trusted so far: tuf-js works there. */
+  /** A private directory that holds what is trusted so far: tuf-js works there. The caller holds the lock. */
   openSession(): Promise<Session>;
 }
 
 export interface Session {
   readonly directory: string;
-  /** What is there now: what was seeded, and what tuf-js has accepted since. */
-  read(): Promise<RoleFiles>;
+  /** What is there now: what was seeded, and what tuf-js has accepted since. @param onProblem told what we cannot read */
+  read(onProblem?: (problem: string) => void): Promise<RoleFiles>;
+  /** The root of this version that was accepted in an earlier session. */
+  storedRoot(version: number): Promise<Uint8Array | undefined>;
+  /** It does not follow from the root before it. */
+  discardRoot(version: number, reason: string): Promise<void>;
+  /** Stored at the end when tuf-js has accepted it. */
+  offerRoot(version: number, bytes: Uint8Array): void;
   /** Makes what tuf-js accepted the new trusted state, and removes the session. */
   close(): Promise<void>;
 }
@@ -63,21 +71,24 @@ export async function openClientState(
     directory,
     async openSession() {
       await removeSessions(directory);
-      const seeded = await readTrusted(directory, anchor, onNotice);
+      const stored = await readRoles(directory, discarding(onNotice));
       const session = await mkdtemp(join(directory, SESSION_PREFIX));
-      for (const [name, bytes] of Object.entries(seeded)) await writeFile(join(session, `${name}.json`), bytes, { mode: 0o600 });
+      const seeds: RoleFiles = { ...stored, root: anchor.bytes };
+      for (const [name, bytes] of Object.entries(seeds)) await writeFile(join(session, `${name}.json`), bytes, { mode: 0o600 });
+      const offered = new Map<number, Uint8Array>();
       return {
         directory: session,
-        read: async () => readRoles(session, () => undefined),
+        read: async (onProblem = () => undefined) => readRoles(session, onProblem),
+        storedRoot: async (version) => readStored(rootPath(directory, version), 'root', discarding(onNotice)),
+        async discardRoot(version, reason) {
+          onNotice(`Discarded the stored ${version}.root.json: ${reason}`);
+          await rm(rootPath(directory, version), { force: true });
+        },
+        offerRoot: (version, bytes) => offered.set(version, bytes),
         async close() {
           const accepted = await readRoles(session, () => undefined);
-          for (const name of ROLES) {
-            const bytes = accepted[name];
-            const before = seeded[name];
-            const isNew = bytes !== undefined && (before === undefined || Buffer.compare(bytes, before) !== 0);
-            if (isNew || (name === 'root' && bytes !== undefined))
-              await writeFileAtomic(join(directory, `${name}.json`), bytes, { mode: 0o600 });
-          }
+          await promoteRoots(directory, offered, accepted.root);
+          await promoteRoles(directory, stored, accepted, onNotice);
           await rm(session, { recursive: true, force: true });
         },
       };
@@ -85,42 +96,65 @@ export async function openClientState(
   };
 }
 
+function rootPath(directory: string, version: number): string {
+  return join(directory, ROOTS, `${version}.root.json`);
+}
+
 /** Sessions of processes that died; the caller holds the lock, so none of them is in use. */
 async function removeSessions(directory: string): Promise<void> {
-  await mkdir(directory, { recursive: true });
+  await ensurePrivateDirectory(directory);
   const left = (await readdir(directory)).filter((name) => name.startsWith(SESSION_PREFIX));
   await Promise.all(left.map(async (name) => rm(join(directory, name), { recursive: true, force: true })));
 }
 
-async function readTrusted(directory: string, anchor: SignedRole<Root>, onNotice: (notice: string) => void): Promise<RoleFiles> {
-  const stored = await readRoles(directory, onNotice);
-  const root = stored.root === undefined ? undefined : storedRoot(stored.root, onNotice);
-  // A host image may bring a newer root than the one it has walked to.
-  const newest = root !== undefined && root.role.version >= anchor.role.version ? root : anchor;
-  return { ...stored, root: newest.bytes };
+/** Before the roles, so that a crash between them leaves the way to every root that `root.json` may be. */
+async function promoteRoots(directory: string, offered: ReadonlyMap<number, Uint8Array>, root: Uint8Array | undefined): Promise<void> {
+  const newest = root === undefined ? 0 : readSignedRole(root, 'root').role.version;
+  const accepted = [...offered].filter(([version]) => version <= newest);
+  if (accepted.length > 0) await ensurePrivateDirectory(join(directory, ROOTS));
+  for (const [version, bytes] of accepted) await writeFileAtomic(rootPath(directory, version), bytes, { mode: 0o600 });
 }
 
-function storedRoot(bytes: Uint8Array, onNotice: (notice: string) => void): SignedRole<Root> | undefined {
-  try {
-    return parseTrustAnchor(bytes);
-  } catch (error) {
-    if (!isGantryError(error)) throw error;
-    onNotice(`Discarded the stored root.json: ${error.message}`);
-    return undefined;
+async function promoteRoles(directory: string, stored: RoleFiles, accepted: RoleFiles, onNotice: (notice: string) => void): Promise<void> {
+  for (const name of ROLES) {
+    const [before, after] = [stored[name], accepted[name]];
+    if (after === undefined || (before !== undefined && Buffer.compare(before, after) === 0)) continue;
+    if (before !== undefined) noticeDisbelief(name, before, after, onNotice);
+    await writeFileAtomic(join(directory, `${name}.json`), after, { mode: 0o600 });
   }
 }
 
-async function readRoles(directory: string, onNotice: (notice: string) => void): Promise<RoleFiles> {
+/** tuf-js passes over a stored file that it does not believe without a word, and takes any version in its place. */
+function noticeDisbelief(name: TopRoleName, before: Uint8Array, after: Uint8Array, onNotice: (notice: string) => void): void {
+  const [stored, accepted] = [before, after].map((bytes) => readSignedRole(bytes, name).role.version);
+  if (stored === undefined || accepted === undefined || stored < accepted) return;
+  onNotice(
+    `Discarded the stored ${name}.json, version ${stored}: it does not follow from the trust anchor; version ${accepted} is now trusted`,
+  );
+}
+
+function discarding(onNotice: (notice: string) => void): (problem: string) => void {
+  return (problem) => onNotice(`Discarded the stored ${problem}`);
+}
+
+async function readRoles(directory: string, onProblem: (problem: string) => void): Promise<RoleFiles> {
   const found: Partial<Record<TopRoleName, Uint8Array>> = {};
   for (const name of ROLES) {
-    try {
-      const bytes = await readWholeFile(join(directory, `${name}.json`), { maxBytes: ROLE_MAX_BYTES });
-      readSignedRole(bytes, name);
-      found[name] = bytes;
-    } catch (error) {
-      if (!isGantryError(error)) throw error;
-      if (error.code !== 'files/missing') onNotice(`Discarded the stored ${name}.json: ${error.message}`);
-    }
+    const bytes = await readStored(join(directory, `${name}.json`), name, onProblem);
+    if (bytes !== undefined) found[name] = bytes;
   }
   return found;
+}
+
+/** Undefined when it is missing, or not such a role at all. */
+async function readStored(path: string, name: TopRoleName, onProblem: (problem: string) => void): Promise<Uint8Array | undefined> {
+  try {
+    const bytes = await readWholeFile(path, { maxBytes: ROLE_MAX_BYTES });
+    readSignedRole(bytes, name);
+    return bytes;
+  } catch (error) {
+    if (!isGantryError(error)) throw error;
+    if (error.code !== 'files/missing') onProblem(`${basename(path)}: ${error.message}`);
+    return undefined;
+  }
 }

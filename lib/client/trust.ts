@@ -10,7 +10,7 @@ import type { HttpClient } from '../http/request.ts';
 import { readSignedRole } from '../tuf/role.ts';
 import type { Root, SignedRole, Snapshot, Targets, Timestamp } from '../tuf/types.ts';
 import { explainRefusal, type Received } from './refusal.ts';
-import type { ClientState, RoleFiles } from './state.ts';
+import type { ClientState, Session } from './state.ts';
 
 /** The four top roles that tuf-js has accepted, as one set. */
 export interface TrustedRoles {
@@ -30,8 +30,11 @@ export interface RefreshOptions {
 
 /** The caps of every client (tuf-interop rule 19); the snapshot's is tough's, the smallest. */
 const LIMITS = { rootMaxLength: 512_000, timestampMaxLength: 16_384, snapshotMaxLength: 1 << 20, targetsMaxLength: 5_000_000 };
+/** Every refresh walks from the trust anchor, stored roots first, so this bounds the life of a repository, not one visit. */
+const ROOT_ROTATIONS = 1024;
 /** A refresh is a few small requests, and each has its own deadline on progress. */
 const LOCK_WAIT_MS = 120_000;
+const ROOT_FILE = /^([1-9][0-9]*)\.root\.json$/u;
 
 /**
  * Walks the root chain, then timestamp, snapshot and targets. What was accepted before a refusal is kept: a newer root counts
@@ -44,46 +47,70 @@ export async function refreshTrust(state: ClientState, options: RefreshOptions):
   return withLock(`${state.directory}/lock.sqlite`, lock, async () => {
     const session = await state.openSession();
     try {
-      const before = await session.read();
-      const received: Received = {};
-      try {
-        await updaterFor(session.directory, options, received).refresh();
-      } catch (error) {
-        throw explainRefusal(error, received, { before, accepted: await session.read(), now: new Date() });
-      }
-      return trustedRoles(await session.read());
+      await refreshSession(session, options);
+      return await trustedRoles(session);
     } finally {
       await session.close();
     }
   });
 }
 
-function updaterFor(directory: string, options: RefreshOptions, received: Received): Updater {
+async function refreshSession(session: Session, options: RefreshOptions): Promise<void> {
+  const before = await session.read();
+  for (;;) {
+    const received: Received = {};
+    try {
+      await updaterFor(session, options, received).refresh();
+      return;
+    } catch (error) {
+      const refusal = explainRefusal(error, received, { before, accepted: await session.read(), now: new Date() });
+      if (received.storedRoot === undefined) throw refusal;
+      // Ours was damaged, or of another repository: go on with what the server has in its place. One file less each time.
+      await session.discardRoot(received.storedRoot, refusal instanceof Error ? refusal.message : String(refusal));
+    }
+  }
+}
+
+function updaterFor(session: Session, options: RefreshOptions, received: Received): Updater {
   return new Updater({
-    metadataDir: directory,
+    metadataDir: session.directory,
     metadataBaseUrl: options.metadataUrl.href.replace(/\/$/u, ''),
-    fetcher: fetcherFor(options, received),
-    config: LIMITS,
+    fetcher: fetcherFor(session, options, received),
+    config: { ...LIMITS, maxRootRotations: ROOT_ROTATIONS },
   });
 }
 
 /** Limits, deadlines and the difference between *missing* and *failed*; what came last is kept to explain a refusal. */
-function fetcherFor({ http, signal, onNotice }: RefreshOptions, received: Received): Fetcher {
-  const downloadBytes = async (url: string, maxLength: number): Promise<Buffer> => {
-    received.file = url.slice(url.lastIndexOf('/') + 1);
-    delete received.bytes;
-    delete received.error;
+function fetcherFor(session: Session, { http, signal, onNotice }: RefreshOptions, received: Received): Fetcher {
+  const fetchBytes = async (url: string, maxBytes: number): Promise<Uint8Array> =>
+    http.fetchBytes(new URL(url), { maxBytes, ...(signal === undefined ? {} : { signal }) });
+  const downloadRoot = async (url: string, maxBytes: number, version: number): Promise<Uint8Array> => {
+    const stored = await session.storedRoot(version);
+    if (stored !== undefined) {
+      received.storedRoot = version;
+      return stored;
+    }
     try {
-      const bytes = await http.fetchBytes(new URL(url), { maxBytes: maxLength, ...(signal === undefined ? {} : { signal }) });
-      received.bytes = bytes;
-      return Buffer.from(bytes);
+      const bytes = await fetchBytes(url, maxBytes);
+      session.offerRoot(version, bytes);
+      return bytes;
     } catch (error) {
-      if (isGantryError(error, 'http/missing') && received.file.endsWith('.root.json')) {
-        if (error.details.status !== 404) onNotice(`${error.message}; taken as the end of the root chain, although only 404 says so`);
-        // The error by which tuf-js recognises the last root.
-        throw new DownloadHTTPError('no newer root', 404);
-      }
-      received.error = error;
+      if (!endsRootChain(error)) throw error;
+      if (error.details.status !== 404) onNotice(`${error.message}; taken as the end of the root chain, although only 404 says so`);
+      // The error by which tuf-js recognises the last root.
+      throw new DownloadHTTPError('no newer root', 404);
+    }
+  };
+  const downloadBytes = async (url: string, maxLength: number): Promise<Buffer> => {
+    const file = url.slice(url.lastIndexOf('/') + 1);
+    const version = ROOT_FILE.exec(file)?.[1];
+    for (const key of ['bytes', 'error', 'storedRoot'] as const) delete received[key];
+    received.file = file;
+    try {
+      received.bytes = version === undefined ? await fetchBytes(url, maxLength) : await downloadRoot(url, maxLength, Number(version));
+      return Buffer.from(received.bytes);
+    } catch (error) {
+      if (!(error instanceof DownloadHTTPError)) received.error = error;
       throw error;
     }
   };
@@ -94,12 +121,18 @@ function fetcherFor({ http, signal, onNotice }: RefreshOptions, received: Receiv
   };
 }
 
-function trustedRoles(files: RoleFiles): TrustedRoles {
-  const { root, timestamp, snapshot, targets } = files;
+/** A store behind a CDN may say 403 for what is not there; 410 says that something was. */
+function endsRootChain(error: unknown): error is GantryError<'http/missing'> {
+  return isGantryError(error, 'http/missing') && error.details.status !== 410;
+}
+
+/** tuf-js has accepted them; our parser is stricter, and what it cannot read is not used. */
+async function trustedRoles(session: Session): Promise<TrustedRoles> {
+  const problems: string[] = [];
+  const { root, timestamp, snapshot, targets } = await session.read((problem) => problems.push(problem));
   if (root === undefined || timestamp === undefined || snapshot === undefined || targets === undefined) {
-    throw new GantryError('client/untrusted', 'Cannot use the repository: the metadata that was accepted is no longer on disk', {
-      role: 'targets',
-    });
+    const role = root === undefined ? 'root' : timestamp === undefined ? 'timestamp' : snapshot === undefined ? 'snapshot' : 'targets';
+    throw new GantryError('client/untrusted', `Cannot use the repository, although it is signed: ${problems.join('; ')}`, { role });
   }
   return {
     root: readSignedRole(root, 'root'),

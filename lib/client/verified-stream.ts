@@ -7,11 +7,8 @@
  * - the whole file's length and digest are compared in every case; a stream that ends normally was right to its last byte.
  */
 import { createHash, hash } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { GantryError } from '../errors.ts';
 import { createAtomicWriter } from '../files/atomic.ts';
-import { openStableFile } from '../files/read.ts';
 import type { HttpClient } from '../http/request.ts';
 import { ByteReader } from '../image/byte-reader.ts';
 import { decodeFrameTable, FRAME_TABLE_MAX_BYTES, type Frame, type FrameTable } from '../image/frame-table.ts';
@@ -19,6 +16,7 @@ import { decompressLz4 } from '../image/lz4.ts';
 import { measuring } from '../image/measure.ts';
 import { decompressFrame, decompressZstd } from '../image/zstd.ts';
 import { readImageCustom, type ImageCustom } from '../release/custom.ts';
+import { openSpool } from './spool.ts';
 import type { VerifiedTarget } from './target.ts';
 
 export interface StreamOptions {
@@ -126,7 +124,10 @@ async function* decompressedFrames(
   const ahead: Promise<Uint8Array>[] = [];
   try {
     for await (const { bytes, frame, index } of verifiedFrames(source, target, custom, options)) {
-      ahead.push(decompressFrame(bytes, frame, index));
+      const raw = decompressFrame(bytes, frame, index);
+      // It may fail while we wait for the network; whoever awaits it below still gets the error.
+      raw.catch(() => undefined);
+      ahead.push(raw);
       if (ahead.length < FRAMES_AHEAD) continue;
       const first = await ahead.shift();
       if (first !== undefined) yield first;
@@ -166,20 +167,14 @@ export async function fetchVerified(
   return Buffer.concat(chunks);
 }
 
-/** Received whole and checked before the first byte is handed out; the file goes away with the stream. */
+/** Received whole and checked before the first byte is handed out. */
 async function* spooled(source: TargetSource, target: VerifiedTarget, options: StreamOptions): Chunks {
-  const folder = await mkdtemp(join(source.stateDirectory, '.spool-'));
+  const spool = await openSpool(source.stateDirectory);
   try {
-    const path = join(folder, 'target');
-    await writeReceived(source, target, path, options);
-    const file = await openStableFile(path);
-    try {
-      yield* file.read();
-    } finally {
-      await file.close();
-    }
+    for await (const chunk of receive(source, target, options)) await spool.write(chunk);
+    yield* spool.read();
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await spool.close();
   }
 }
 

@@ -7,17 +7,15 @@
  * - what Gantry needs for itself lies in `.gantry/`, and no name that starts with a dot is ever listed or served;
  * - a symbolic link is not an object: following it could lead out of the store.
  */
-import { createHash } from 'node:crypto';
-import { lstat, mkdir, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
+import { createHash, randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, rename, rm, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
-import { randomUUID } from 'node:crypto';
-import { GantryError, isGantryError, quote } from '../errors.ts';
+import { GantryError, isGantryError, quote, refuseAborted } from '../errors.ts';
 import { createAtomicWriter, syncFolder } from '../files/atomic.ts';
 import { withLock } from '../files/lock.ts';
 import { fromSystemError } from '../files/read.ts';
-import { parseStorePath } from './path.ts';
+import { isStorePath } from './path.ts';
 import type { ByteSource, Expect, ObjectInfo, Store, StorePath, StoreVersion, StoredObject, WriteOptions } from './store.ts';
 
 const CHUNK_BYTES = 1 << 20;
@@ -29,17 +27,22 @@ const ABANDONED_MS = 24 * 3600 * 1000;
 export function createDirectoryStore(directory: string): Store {
   const root = resolve(directory);
   const fileOf = (path: StorePath): string => join(root, ...path.split('/'));
-  const head = async (path: StorePath): Promise<ObjectInfo | undefined> => infoOf(path, fileOf(path));
+  const head = async (path: StorePath): Promise<ObjectInfo | undefined> => {
+    await refuseLinks(root, path, 'head');
+    return infoOf(path, fileOf(path));
+  };
 
   return {
     description: root,
     head,
 
     async read(path): Promise<StoredObject> {
+      await refuseLinks(root, path, 'read');
       const handle = await openObject(path, fileOf(path));
       try {
-        const info = describe(path, await handle.stat({ bigint: true }));
-        return { info, body: readAll(handle, path) };
+        const found = await handle.stat({ bigint: true });
+        if (!found.isFile()) throw missing(path, 'read');
+        return { info: describe(path, found), body: readAll(handle, path) };
       } catch (error) {
         await handle.close();
         throw error;
@@ -66,23 +69,23 @@ export function createDirectoryStore(directory: string): Store {
     },
 
     async *list(prefix): AsyncGenerator<ObjectInfo, void, undefined> {
-      const entries = await readdir(root, { recursive: true, withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return [];
-        throw storeError(fromSystemError(error, root, 'read'), prefix, 'list');
-      });
-      for (const entry of entries) {
-        const name = relative(root, join(entry.parentPath, entry.name)).split(sep).join('/');
-        if (!entry.isFile() || !name.startsWith(prefix) || name.split('/').some((part) => part.startsWith('.'))) continue;
-        const info = await infoOf(parseStorePath(name), join(root, name));
+      for await (const file of filesBelow(root, prefix)) {
+        const name = relative(root, file).split(sep).join('/');
+        // What has no name of ours is nothing of the store.
+        if (!name.startsWith(prefix) || !isStorePath(name)) continue;
+        const info = await infoOf(name, file);
         if (info !== undefined) yield info;
       }
     },
 
     async remove(path): Promise<void> {
       await withLock(join(root, '.gantry', 'lock.sqlite'), { waitMs: LOCK_WAIT_MS }, async () => {
-        await rm(fileOf(path), { force: true }).catch((error: unknown) => {
-          throw storeError(fromSystemError(error, path, 'write'), path, 'remove');
+        await refuseLinks(root, path, 'remove');
+        await unlink(fileOf(path)).catch((error: NodeJS.ErrnoException) => {
+          if (error.code !== 'ENOENT') throw fromSystemError(error, fileOf(path), 'remove');
         });
+      }).catch((error: unknown) => {
+        throw storeError(error, path, 'remove');
       });
     },
   };
@@ -95,18 +98,15 @@ function lockOptions({ signal }: WriteOptions): { readonly waitMs: number; reado
 /** Copies the source to `.gantry/uploads/`, on the same file system; checks that it is what it says. */
 async function receive(root: string, path: StorePath, body: ByteSource, options: WriteOptions): Promise<string> {
   const folder = join(root, '.gantry', 'uploads');
-  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
-    throw storeError(fromSystemError(error, root, 'write'), path, 'write');
-  });
-  await removeAbandoned(folder);
   const upload = join(folder, randomUUID());
   let writer;
   try {
-    writer = await createAtomicWriter(upload, { overwrite: 'refuse' });
+    await prepareUploads(folder);
+    writer = await createAtomicWriter(upload, { overwrite: 'replace' });
     const hash = createHash('sha256');
     let length = 0;
     for await (const chunk of body.open()) {
-      options.signal?.throwIfAborted();
+      refuseAborted(options.signal);
       hash.update(chunk);
       length += chunk.length;
       await writer.write(chunk);
@@ -125,6 +125,15 @@ async function receive(root: string, path: StorePath, body: ByteSource, options:
   } catch (error) {
     await writer?.discard();
     throw storeError(error, path, 'write');
+  }
+}
+
+async function prepareUploads(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+    await removeAbandoned(folder);
+  } catch (error) {
+    throw fromSystemError(error, folder, 'write');
   }
 }
 
@@ -161,9 +170,40 @@ function refuseUnexpected(path: StorePath, found: ObjectInfo | undefined, expect
   });
 }
 
+/** Node's own recursive listing follows links. */
+async function* filesBelow(folder: string, prefix: string): AsyncGenerator<string, void, undefined> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
+    const known = fromSystemError(error, folder, 'read');
+    if (isGantryError(known, 'files/missing')) return [];
+    throw storeError(known, prefix, 'list');
+  });
+  for (const entry of entries) {
+    if (entry.name.startsWith('.')) continue;
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) yield* filesBelow(path, prefix);
+    else if (entry.isFile()) yield path;
+  }
+}
+
+/** A link in the place of a folder leads out of the store as well. @throws GantryError `store/denied` */
+async function refuseLinks(root: string, path: StorePath, call: string): Promise<void> {
+  const folders = path.split('/').slice(0, -1);
+  for (let depth = 1; depth <= folders.length; depth += 1) {
+    const folder = join(root, ...folders.slice(0, depth));
+    const found = await lstat(folder).catch(() => undefined);
+    if (found?.isSymbolicLink() !== true) continue;
+    throw new GantryError(
+      'store/denied',
+      `Cannot ${call} ${quote(path)} in the store: ${quote(folder)} is a symbolic link; expected a directory`,
+      { path },
+    );
+  }
+}
+
 async function openObject(path: StorePath, file: string): Promise<FileHandle> {
   try {
-    return await open(file, constants.O_RDONLY | constants.O_NOFOLLOW);
+    // Not waiting for the writer of a pipe that somebody put there.
+    return await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
     throw storeError(fromSystemError(error, file, 'read'), path, 'read');
   }
@@ -207,12 +247,16 @@ function describe(
 function storeError(error: unknown, path: string, call: string): unknown {
   // Only a read can find that an object is missing; a write that fails like that has no directory to write to.
   if (isGantryError(error, 'files/missing') && call !== 'write') {
-    return new GantryError('store/missing', `Cannot ${call} ${quote(path)}: it is not in the store`, { path }, { cause: error });
+    return missing(path, call, error);
   }
   if (isGantryError(error) && error.code.startsWith('files/') && error.code !== 'files/disk-full' && error.code !== 'files/locked') {
     return new GantryError('store/denied', `Cannot ${call} ${quote(path)} in the store: ${error.message}`, { path }, { cause: error });
   }
   return error;
+}
+
+function missing(path: string, call: string, cause?: unknown): GantryError {
+  return new GantryError('store/missing', `Cannot ${call} ${quote(path)}: it is not in the store`, { path }, { cause });
 }
 
 function failed(path: StorePath, call: string, problem: string): GantryError {

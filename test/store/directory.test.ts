@@ -78,7 +78,10 @@ test('write() throws store/conflict when the expected version is gone', async (t
   const first = await put(store, 'one');
   await store.remove(PATH);
   await store.remove(PATH);
-  await assert.rejects(put(store, 'two', { version: first }), { code: 'store/conflict', details: { path: PATH, expected: `version ${first}`, found: 'nothing' } });
+  await assert.rejects(put(store, 'two', { version: first }), {
+    code: 'store/conflict',
+    details: { path: PATH, expected: `version ${first}`, found: 'nothing' },
+  });
   assert.equal(await store.head(PATH), undefined);
 });
 
@@ -106,7 +109,10 @@ test('write() leaves nothing when its source fails or it is cancelled', async (t
       yield Buffer.alloc(4);
     },
   };
-  await assert.rejects(store.write(PATH, source, { ...options('absent'), signal: controller.signal }), { name: 'GantryError', code: 'aborted' });
+  await assert.rejects(store.write(PATH, source, { ...options('absent'), signal: controller.signal }), {
+    name: 'GantryError',
+    code: 'aborted',
+  });
   const broken = {
     ...source,
     async *open() {
@@ -198,7 +204,11 @@ test('write() removes the uploads that nobody finished when they are older than 
 test('write() throws store/denied and says why when the place cannot be written', async (t) => {
   const { root, store } = await newStore(t);
   await writeFile(root, 'a file, where the store should be');
-  await assert.rejects(put(store, 'one'), { code: 'store/denied', details: { path: PATH }, message: new RegExp(`^Cannot write "${PATH}" in the store: Cannot write`, 'u') });
+  await assert.rejects(put(store, 'one'), {
+    code: 'store/denied',
+    details: { path: PATH },
+    message: new RegExp(`^Cannot write "${PATH}" in the store: Cannot write`, 'u'),
+  });
   await rm(root);
   await mkdir(root);
   await writeFile(join(root, 'metal'), 'a file, where a folder should be');

@@ -1,7 +1,8 @@
 /** Many processes, one store. */
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
+import type { Readable, Writable } from 'node:stream';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -10,6 +11,8 @@ import { parseStorePath } from '../../lib/store/path.ts';
 import { bytesSource } from '../../lib/store/source.ts';
 import { temporaryDirectory } from '../support/engineer.ts';
 import { collect } from '../support/simulator.ts';
+
+type Child = ChildProcessByStdio<Writable, Readable, null>;
 
 const PATH = parseStorePath('metal/x86_64/timestamp.json');
 const module = (path: string): string => JSON.stringify(new URL(`../../lib/${path}`, import.meta.url).href);
@@ -21,15 +24,17 @@ const PRELUDE = `
   const options = { expect: expected === 'absent' ? expected : { version: expected }, cacheClass: 'revalidate', contentType: 'text/plain' };
 `;
 
-function start(t: TestContext, code: string, args: readonly string[]): ChildProcess {
-  const child = spawn(process.execPath, ['--input-type=module', '-e', PRELUDE + code, '--', ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+function start(t: TestContext, code: string, args: readonly string[]): Child {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', PRELUDE + code, '--', ...args], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   t.after(() => child.kill('SIGKILL'));
   return child;
 }
 
-async function outputOf(child: ChildProcess): Promise<string> {
+async function outputOf(child: Child): Promise<string> {
   let text = '';
-  for await (const chunk of child.stdout ?? []) text += String(chunk);
+  for await (const chunk of child.stdout) text += String(chunk);
   return text;
 }
 
@@ -48,9 +53,9 @@ const WRITER = `
 
 async function race(t: TestContext, root: string, expected: string, names: readonly string[]): Promise<readonly string[]> {
   const children = names.map((name) => start(t, WRITER, [root, name, expected]));
-  await Promise.all(children.map(async ({ stdout }) => once(stdout ?? new EventTarget(), 'readable')));
+  await Promise.all(children.map(async ({ stdout }) => once(stdout, 'readable')));
   const outputs = children.map(outputOf);
-  for (const { stdin } of children) stdin?.write('go\n');
+  for (const { stdin } of children) stdin.write('go\n');
   return (await Promise.all(outputs)).map((output) => output.replace('ready ', ''));
 }
 
@@ -78,7 +83,7 @@ test('write() works and nothing half-written is visible when another process was
       await new Promise((resolve) => setTimeout(resolve, 60_000));
     } }, options);`;
   const child = start(t, code, [root, 'x', 'absent']);
-  await once(child.stdout ?? new EventTarget(), 'data');
+  await once(child.stdout, 'data');
   child.kill('SIGKILL');
   await once(child, 'exit');
   const store = createDirectoryStore(root);

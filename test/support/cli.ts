@@ -25,7 +25,7 @@ export async function gantry(args: readonly string[], { cwd, env, onStart }: Cli
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [BIN, ...args], {
       cwd,
-      env: { ...process.env, NO_COLOR: '1', XDG_CONFIG_HOME: join(cwd, '..', 'config'), ...env },
+      env: { ...process.env, FORCE_COLOR: undefined, NO_COLOR: '1', XDG_CONFIG_HOME: join(cwd, '..', 'config'), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let stdout = '';

@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import { appendFile, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { GantryError } from '../../lib/errors.ts';
+import { passphraseFrom } from '../../lib/keys/passphrase.ts';
+import { addObject, keepOnlyObjects, openObject } from '../../lib/workspace/objects.ts';
+import { parseConfig } from '../../lib/workspace/config.ts';
+import { createWorkspace } from '../../lib/workspace/create.ts';
+import { readSeenVersions, saveSeenVersions } from '../../lib/workspace/draft-files.ts';
+import { draftFirstRoot } from '../../lib/workspace/draft-root.ts';
+import { signersAtHand } from '../../lib/workspace/key-ring.ts';
+import { makeKeys } from '../../lib/workspace/make-keys.ts';
+import { prepareRelease } from '../../lib/workspace/prepare-release.ts';
+import { readRootChain } from '../../lib/workspace/root-files.ts';
+import { chooseRepository, openWorkspace, withWorkspaceLock } from '../../lib/workspace/workspace.ts';
+import { METAL, engineerWithRoot, newEngineer, temporaryDirectory, writeImages } from '../support/engineer.ts';
+
+const INPUT = { repository: METAL, version: '1.0.0', compression: 'zstd', level: 1 } as const;
+
+async function* bytes(...parts: readonly string[]): AsyncGenerator<Uint8Array> {
+  for (const part of parts) yield Buffer.from(part);
+}
+
+test('createWorkspace() makes a workspace that opens from any folder below it', async (t) => {
+  const directory = await temporaryDirectory(t);
+  await createWorkspace(join(directory, 'os'), { product: 'os', ...METAL, store: '../public' });
+  await mkdir(join(directory, 'os', 'deep', 'er'), { recursive: true });
+  const workspace = await openWorkspace(join(directory, 'os', 'deep', 'er'));
+  assert.equal(workspace.directory, join(directory, 'os'));
+  assert.deepEqual(workspace.config, { product: 'os', store: '../public', repositories: [METAL] });
+  assert.equal(workspace.expiry.timestamp, 604_800);
+  assert.ok((await readdir(workspace.directory)).includes('.gitignore'));
+});
+
+test('createWorkspace() leaves nothing behind when a name is not allowed', async (t) => {
+  const directory = await temporaryDirectory(t);
+  for (const bad of [{ product: 'a b' }, { variant: 'targets' }, { arch: 'X86' }]) {
+    await assert.rejects(createWorkspace(join(directory, 'os'), { product: 'os', ...METAL, store: 'p', ...bad }), {
+      code: 'release/bad-name',
+    });
+  }
+  assert.deepEqual(await readdir(directory), []);
+});
+
+test('parseConfig() names the line or the member that is wrong', () => {
+  const good = 'product = "os"\nstore = "public"\n[[repository]]\nvariant = "metal"\narch = "x86_64"\n';
+  assert.equal(parseConfig(good, 'gantry.toml').product, 'os');
+  for (const [text, at] of [
+    ['product = \n', /line 1/u],
+    [good.replace('product', 'produkt'), /product|file/u],
+    [`${good}[[repository]]\nvariant = "metal"\narch = "x86_64"\n`, /repository/u],
+    [good.replace('"x86_64"', '"x86/64"'), /arch/u],
+    ['product = "os"\nstore = "public"\nrepository = []\n', /repository/u],
+  ] as const) {
+    assert.throws(
+      () => parseConfig(text, 'gantry.toml'),
+      (error) => error instanceof GantryError && error.code === 'workspace/bad-config' && at.test(error.message),
+      text,
+    );
+  }
+});
+
+test('chooseRepository() wants to know which of several is meant', async (t) => {
+  const { workspace } = await newEngineer(t);
+  const both = { ...workspace, config: { ...workspace.config, repositories: [METAL, { variant: 'metal', arch: 'aarch64' }] } };
+  assert.deepEqual(chooseRepository(both, { arch: 'aarch64' }), { variant: 'metal', arch: 'aarch64' });
+  assert.throws(() => chooseRepository(both, {}), { code: 'workspace/no-repository' });
+  assert.throws(() => chooseRepository(workspace, { variant: 'cloud' }), { code: 'workspace/no-repository' });
+});
+
+test('addObject() keeps bytes by digest, and nothing of a stream that fails', async (t) => {
+  const { workspace } = await newEngineer(t);
+  const ref = await addObject(workspace, bytes('ab', 'c'));
+  assert.equal(ref.lengthBytes, 3);
+  const source = await openObject(workspace, 'a.img', ref);
+  let read = '';
+  for await (const chunk of source.open()) read += Buffer.from(chunk).toString();
+  assert.equal(read, 'abc');
+  async function* failing(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from('x');
+    throw new RangeError('broken');
+  }
+  await assert.rejects(addObject(workspace, failing()), RangeError);
+  const folder = join(workspace.directory, '.gantry', 'objects');
+  assert.deepEqual(await readdir(folder), [ref.sha256]);
+  await writeFile(join(folder, ref.sha256), 'ab');
+  await assert.rejects(openObject(workspace, 'a.img', ref), { code: 'workspace/object-missing' });
+  await keepOnlyObjects(workspace, new Set());
+  assert.deepEqual(await readdir(folder), []);
+});
+
+test('prepareRelease() names, measures and frames three images, in every form that is asked for', async (t) => {
+  const { workspace, directory } = await engineerWithRoot(t);
+  const images = await writeImages(directory);
+  const counts = { zstd: 6, lz4: 3, both: 9 } as const;
+  for (const compression of ['zstd', 'lz4', 'both'] as const) {
+    const release = await prepareRelease(workspace, { ...INPUT, images, compression });
+    assert.equal(release.targets.length, counts[compression]);
+    assert.match(release.build, /^[0-9a-f]{8}$/u);
+    const update = release.changes.find((change) => change.kind === 'add-update');
+    assert.ok(update?.kind === 'add-update');
+    assert.match(update.update.images.root, compression === 'zstd' ? /\.zst$/u : /\.lz4$/u);
+    assert.equal(update.update.imagesZstd !== undefined, compression === 'both');
+    for (const { path, object } of release.targets) await openObject(workspace, path, object);
+  }
+});
+
+test('prepareRelease() is deterministic', async (t) => {
+  const { workspace, directory } = await engineerWithRoot(t);
+  const images = await writeImages(directory);
+  const prepare = async (): Promise<unknown> => (await prepareRelease(workspace, { ...INPUT, images, compression: 'both' })).changes;
+  assert.deepEqual(await prepare(), await prepare());
+});
+
+test('prepareRelease() refuses an image that changes while it is read', async (t) => {
+  const { workspace, directory } = await engineerWithRoot(t);
+  const images = await writeImages(directory);
+  let changed = false;
+  const preparing = prepareRelease(workspace, {
+    ...INPUT,
+    images,
+    onProgress: ({ image }) => {
+      if (image !== 'root' || changed) return;
+      changed = true;
+      void appendFile(images.root, 'more');
+    },
+  });
+  await assert.rejects(preparing, { code: 'files/changed', details: { path: images.root } });
+});
+
+test('readSeenVersions() does not take a torn record for none', async (t) => {
+  const { workspace } = await newEngineer(t);
+  assert.equal(await readSeenVersions(workspace, METAL), undefined);
+  const seen = { root: 1, timestamp: 4, snapshot: 3, targets: 2 };
+  await saveSeenVersions(workspace, METAL, seen);
+  assert.deepEqual(await readSeenVersions(workspace, METAL), seen);
+  await writeFile(join(workspace.directory, '.gantry', 'published', 'metal', 'x86_64.json'), '{"root":');
+  await assert.rejects(readSeenVersions(workspace, METAL), { code: 'workspace/bad-config' });
+});
+
+test('readRootChain() refuses a chain with a link that was changed or lost', async (t) => {
+  const { workspace } = await engineerWithRoot(t);
+  const path = join(workspace.directory, '1.root.json');
+  const text = await readFile(path, 'utf8');
+  await writeFile(path, text.replace('"threshold": 2', '"threshold": 1'));
+  await assert.rejects(readRootChain(workspace), { code: 'tuf/threshold' });
+  await rm(path);
+  assert.equal(await readRootChain(workspace), undefined);
+});
+
+test('draftFirstRoot() refuses to start a second history', async (t) => {
+  const engineer = await engineerWithRoot(t);
+  const names = { root: ['root-a'], targets: ['targets'], snapshot: ['online'], timestamp: ['online'] };
+  await assert.rejects(draftFirstRoot(engineer.workspace, { names, thresholds: {} }, engineer.now), { code: 'files/exists' });
+});
+
+test('makeKeys() makes all of a batch or none, and signersAtHand() finds them by id whatever they are called', async (t) => {
+  const { workspace, keysDirectory } = await newEngineer(t);
+  await assert.rejects(makeKeys(workspace, ['new', 'online'], { keysDirectory, type: 'ed25519', passphrase: 'p' }), {
+    code: 'keys/exists',
+  });
+  await assert.rejects(stat(join(keysDirectory, 'new.pem')));
+  const [made] = await makeKeys(workspace, ['new'], { keysDirectory, type: 'ecdsa', passphrase: 'p' });
+  assert.ok(made !== undefined);
+  const [signer] = await signersAtHand(keysDirectory, new Set([made.keyId]), passphraseFrom({ env: { GANTRY_PASSPHRASE: 'p' } }));
+  assert.equal(signer?.keyId, made.keyId);
+  let asked = 0;
+  const person = passphraseFrom({ env: {}, prompt: async () => (asked++ === 0 ? 'wrong' : 'p') });
+  assert.equal((await signersAtHand(keysDirectory, new Set([made.keyId]), person)).length, 1);
+  assert.equal(asked, 2);
+});
+
+test('withWorkspaceLock() lets one gantry change a workspace at a time', async (t) => {
+  const { workspace } = await newEngineer(t);
+  const order: string[] = [];
+  const work = async (name: string): Promise<void> =>
+    withWorkspaceLock(workspace, async () => {
+      order.push(`${name} in`);
+      await new Promise((resolve) => setImmediate(resolve));
+      order.push(`${name} out`);
+    });
+  await Promise.all([work('a'), work('b')]);
+  assert.deepEqual(order, ['a in', 'a out', 'b in', 'b out']);
+});
