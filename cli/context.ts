@@ -1,4 +1,5 @@
 /** Everything a command needs of the process it runs in. */
+import { isatty } from 'node:tty';
 import { GantryError } from '../lib/errors.ts';
 import { EXIT } from './exit-codes.ts';
 import { ProgressDisplay, type Progress, type ProgressOptions } from './ui/progress.ts';
@@ -17,7 +18,7 @@ export interface Context {
   /** A line for people on stderr; nothing with `--json` or `--quiet`. */
   note(line: string): void;
   /** @throws GantryError `usage/confirm` without `--yes` and without a terminal */
-  confirm(question: string): Promise<boolean>;
+  readonly confirm: (question: string) => Promise<boolean>;
 }
 
 /** A context, and what ends it. */
@@ -33,13 +34,13 @@ export function createContext(args: readonly string[]): OwnContext {
   const isGiven = flagsOf(args);
   const json = isGiven('--json');
   const quiet = isGiven('--quiet', 'q');
-  const canAsk = process.stdin.isTTY && process.stderr.isTTY && !json;
+  const canAsk = isatty(0) && isatty(2) && !json;
   if (isGiven('--no-color')) {
     process.env['NO_COLOR'] = '1';
     delete process.env['FORCE_COLOR'];
   }
   const controller = new AbortController();
-  const display = new ProgressDisplay(json || quiet ? 'none' : process.stderr.isTTY ? 'live' : 'plain');
+  const display = new ProgressDisplay(json || quiet ? 'none' : isatty(2) ? 'live' : 'plain');
   const stop = (): void => {
     display.end();
     controller.abort(new GantryError('aborted', 'Cannot go on: it was interrupted', {}));

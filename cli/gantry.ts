@@ -6,7 +6,10 @@ const isSupported = (major === 22 && (minor > 22 || (minor === 22 && patch >= 2)
 
 async function start(): Promise<void> {
   const { enableCompileCache } = await import('node:module');
-  enableCompileCache();
+  const { homedir } = await import('node:os');
+  const { join } = await import('node:path');
+  // Node's default is the shared temporary directory; whoever plants compiled code there would run it where keys are used.
+  enableCompileCache(join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'gantry'));
   const { main } = await import('./main.ts');
   await main(process.argv.slice(2));
 }

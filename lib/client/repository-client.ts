@@ -220,8 +220,8 @@ class Client implements RepositoryClient, TargetSource {
   }
 
   urlOf(target: VerifiedTarget): URL {
-    const published = TargetPath.parse(target.path.publishedName(target.sha256));
-    return new URL(published.urlPath(), this.#parts.targetsUrl);
+    const published = target.path.publishedName(target.sha256).split('/').map(encodeURIComponent).join('/');
+    return new URL(published, this.#parts.targetsUrl);
   }
 
   close(): void {

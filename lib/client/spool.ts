@@ -24,7 +24,7 @@ export async function openSpool(directory: string): Promise<Spool> {
   const path = join(directory, `.spool-${randomUUID()}`);
   const handle = await attempt(directory, async () => open(path, 'wx+', 0o600));
   try {
-    await attempt(directory, async () => rm(path));
+    await attempt(directory, async () => rm(path, { force: true }));
   } catch (error) {
     await handle.close();
     throw error;

@@ -21,6 +21,8 @@ const ROLES: readonly TopRoleName[] = ['root', 'timestamp', 'snapshot', 'targets
 const ROLE_MAX_BYTES = 64 << 20;
 const ROOTS = 'roots';
 const SESSION_PREFIX = '.session-';
+/** What a process that died may have left: its session, a spool that it had no time to unname, a file before its rename. */
+const LEFTOVER = /^\.(?:session-|spool-|(?:[0-9]+\.)?(?:root|timestamp|snapshot|targets)\.json\..*\.tmp$)/u;
 
 /** The roles that a session of tuf-js left in its directory, by name. */
 export type RoleFiles = Readonly<Partial<Record<TopRoleName, Uint8Array>>>;
@@ -70,12 +72,13 @@ export async function openClientState(
   return {
     directory,
     async openSession() {
-      await removeSessions(directory);
+      await removeLeftovers(directory);
       const stored = await readRoles(directory, discarding(onNotice));
       const session = await mkdtemp(join(directory, SESSION_PREFIX));
       const seeds: RoleFiles = { ...stored, root: anchor.bytes };
       for (const [name, bytes] of Object.entries(seeds)) await writeFile(join(session, `${name}.json`), bytes, { mode: 0o600 });
-      const offered = new Map<number, Uint8Array>();
+      // A later run may bring an older anchor, and the server may no longer have what lies between.
+      const offered = new Map(anchor.role.version > 1 ? [[anchor.role.version, anchor.bytes]] : []);
       return {
         directory: session,
         read: async (onProblem = () => undefined) => readRoles(session, onProblem),
@@ -100,19 +103,30 @@ function rootPath(directory: string, version: number): string {
   return join(directory, ROOTS, `${version}.root.json`);
 }
 
-/** Sessions of processes that died; the caller holds the lock, so none of them is in use. */
-async function removeSessions(directory: string): Promise<void> {
+/** The caller holds the lock, so nobody is at work here, except with spools, and those do not need their names. */
+async function removeLeftovers(directory: string): Promise<void> {
   await ensurePrivateDirectory(directory);
-  const left = (await readdir(directory)).filter((name) => name.startsWith(SESSION_PREFIX));
-  await Promise.all(left.map(async (name) => rm(join(directory, name), { recursive: true, force: true })));
+  for (const folder of [directory, join(directory, ROOTS)]) {
+    const names = await readdir(folder).catch(() => []);
+    const left = names.filter((name) => LEFTOVER.test(name));
+    await Promise.all(left.map(async (name) => rm(join(folder, name), { recursive: true, force: true })));
+  }
 }
 
 /** Before the roles, so that a crash between them leaves the way to every root that `root.json` may be. */
 async function promoteRoots(directory: string, offered: ReadonlyMap<number, Uint8Array>, root: Uint8Array | undefined): Promise<void> {
   const newest = root === undefined ? 0 : readSignedRole(root, 'root').role.version;
-  const accepted = [...offered].filter(([version]) => version <= newest);
-  if (accepted.length > 0) await ensurePrivateDirectory(join(directory, ROOTS));
-  for (const [version, bytes] of accepted) await writeFileAtomic(rootPath(directory, version), bytes, { mode: 0o600 });
+  for (const [version, bytes] of offered) {
+    const path = rootPath(directory, version);
+    if (version > newest || (await isStored(path, bytes))) continue;
+    await ensurePrivateDirectory(join(directory, ROOTS));
+    await writeFileAtomic(path, bytes, { mode: 0o600 });
+  }
+}
+
+async function isStored(path: string, bytes: Uint8Array): Promise<boolean> {
+  const stored = await readStored(path, 'root', () => undefined);
+  return stored !== undefined && Buffer.compare(stored, bytes) === 0;
 }
 
 async function promoteRoles(directory: string, stored: RoleFiles, accepted: RoleFiles, onNotice: (notice: string) => void): Promise<void> {

@@ -79,6 +79,13 @@ test('gantry COMMAND --help shows options and runnable examples when a command h
   );
 });
 
+test('gantry keeps compiled code in the cache of the user when it starts, never where others can write', async (t) => {
+  const cwd = await temporaryDirectory(t);
+  await gantry(['--version'], { cwd, env: { TMPDIR: cwd, XDG_CACHE_HOME: join(cwd, 'cache'), NODE_COMPILE_CACHE: undefined } });
+  assert.deepEqual(await readdir(cwd), ['cache']);
+  assert.deepEqual(await readdir(join(cwd, 'cache')), ['gantry']);
+});
+
 /** Speed by construction: what is not loaded costs nothing. */
 test('gantry --help loads nothing of the library but its errors when it starts', async (t) => {
   const directory = await temporaryDirectory(t);

@@ -1,7 +1,7 @@
-/** A server that serves a directory until it is told to lie: cut, stall, redirect, answer with anything. */
+/** A server that is honest until it is told to lie: cut, stall, redirect, answer with anything. */
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -17,9 +17,14 @@ export interface HostileServer {
   readonly lies: Map<string, Lie>;
   /** How many connections the clients have closed before an answer was complete. */
   cutByClient(): number;
+  /** Connections that were made so far. */
+  connections(): number;
+  /** Resolves once no connection is open. */
+  deserted(): Promise<void>;
 }
 
-export async function startHostileServer(t: TestContext, directory: string): Promise<HostileServer> {
+/** @param source a directory, or files in memory by their path */
+export async function startHostileServer(t: TestContext, source: string | ReadonlyMap<string, Uint8Array>): Promise<HostileServer> {
   const requests: string[] = [];
   const lies = new Map<string, Lie>();
   let cut = 0;
@@ -29,8 +34,9 @@ export async function startHostileServer(t: TestContext, directory: string): Pro
     response.once('close', () => {
       if (!response.writableFinished) cut += 1;
     });
-    void answer(directory, path, lies, request, response);
+    void answer(source, path, lies, request, response);
   });
+  const connections = countConnections(server);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => {
@@ -38,17 +44,36 @@ export async function startHostileServer(t: TestContext, directory: string): Pro
     server.closeAllConnections();
   });
   const { port } = server.address() as AddressInfo;
-  return { url: new URL(`http://127.0.0.1:${port}/`), requests, lies, cutByClient: () => cut };
+  return { url: new URL(`http://127.0.0.1:${port}/`), requests, lies, cutByClient: () => cut, ...connections };
+}
+
+function countConnections(server: Server): Pick<HostileServer, 'connections' | 'deserted'> {
+  let made = 0;
+  let open = 0;
+  server.on('connection', (socket) => {
+    made += 1;
+    open += 1;
+    socket.once('close', () => {
+      open -= 1;
+      if (open === 0) server.emit('deserted');
+    });
+  });
+  return {
+    connections: () => made,
+    async deserted() {
+      if (open > 0) await once(server, 'deserted');
+    },
+  };
 }
 
 async function answer(
-  directory: string,
+  source: string | ReadonlyMap<string, Uint8Array>,
   path: string,
   lies: ReadonlyMap<string, Lie>,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const file = await readFile(join(directory, path)).catch(() => undefined);
+  const file = await contentOf(source, path);
   const lie = [...lies].find(([where]) => path === where || path.endsWith(where))?.[1];
   if (lie !== undefined) {
     lie(response, file, request);
@@ -57,6 +82,13 @@ async function answer(
   } else {
     response.writeHead(200, { 'Content-Length': file.length }).end(file);
   }
+}
+
+async function contentOf(source: string | ReadonlyMap<string, Uint8Array>, path: string): Promise<Buffer | undefined> {
+  if (typeof source === 'string') return readFile(join(source, path)).catch(() => undefined);
+  const bytes = source.get(path);
+  // A copy: a lie may change it.
+  return bytes === undefined ? undefined : Buffer.from(bytes);
 }
 
 /** The whole answer, with its true length. */
