@@ -2,10 +2,12 @@
  * Why tuf-js refused, in our codes and words. It decides; this only looks at the file that it refused.
  */
 import { GantryError, isGantryError, quote } from '../errors.ts';
+import { fromSystemError } from '../files/read.ts';
 import { dateOf } from '../tuf/date.ts';
+import { sha256Hex } from '../tuf/hash.ts';
 import { parseEnvelope, readSignedRole } from '../tuf/role.ts';
 import { verifyThreshold } from '../tuf/signature.ts';
-import type { Envelope, Role, Root, TopRoleName } from '../tuf/types.ts';
+import type { Envelope, MetaFile, Role, Root, TopRoleName } from '../tuf/types.ts';
 import type { RoleFiles } from './state.ts';
 
 /** The last file that was asked for, and what came of it. */
@@ -23,12 +25,20 @@ export interface RefusalContext {
   /** Trusted when it was refused. */
   readonly accepted: RoleFiles;
   readonly now: Date;
+  /** The state directory. */
+  readonly directory: string;
 }
+
+/** tuf-js keeps nothing of a failed write but this text. */
+const NOT_WRITTEN = /Failed to persist metadata \S+ error: \w*:? ?(E[A-Z]+):/u;
 
 /** The error that a caller gets; `error` is what tuf-js threw, and stays its cause. */
 export function explainRefusal(error: unknown, received: Received, context: RefusalContext): unknown {
   if (received.error !== undefined) return withRole(received);
   if (error instanceof GantryError) return error;
+  const systemCode = NOT_WRITTEN.exec(String(error))?.[1];
+  if (systemCode !== undefined)
+    return fromSystemError(Object.assign(new Error(systemCode, { cause: error }), { code: systemCode }), context.directory, 'write');
   const role = roleOf(received.file);
   return (
     (received.bytes === undefined ? undefined : explainFile(role, received.bytes, error, context)) ??
@@ -63,7 +73,11 @@ function explainFile(role: TopRoleName, bytes: Uint8Array, cause: unknown, conte
     if (!isGantryError(reason)) throw reason;
     return untrusted(role, reason.message, cause, reason);
   }
-  return explainRollback(role, envelope, cause, context) ?? explainDate(role, envelope, cause, context.now);
+  return (
+    explainRollback(role, envelope, cause, context) ??
+    explainMismatch(role, envelope, bytes, cause, context.accepted) ??
+    explainDate(role, envelope, cause, context.now)
+  );
 }
 
 function verifyUnder(envelope: Envelope, role: TopRoleName, rootBytes: Uint8Array | undefined): void {
@@ -106,6 +120,56 @@ function trustedBefore(role: TopRoleName, { before, accepted }: RefusalContext):
     return undefined;
   }
   return envelope.signed;
+}
+
+/** A file that is signed, and is not the one that its parent names: pieces of different publications. */
+function explainMismatch(
+  role: TopRoleName,
+  { signed }: Envelope,
+  bytes: Uint8Array,
+  cause: unknown,
+  accepted: RoleFiles,
+): GantryError | undefined {
+  const named = namedByParent(role, accepted);
+  if (named === undefined) return undefined;
+  const { parent, version, sha256 } = named;
+  const found = sha256Hex(bytes);
+  const differs = (what: string, is: number | string, says: number | string): GantryError =>
+    new GantryError(
+      'client/untrusted',
+      `Cannot accept ${role} version ${signed.version}: its ${what} is ${is}; ${parent} says ${says}`,
+      { role },
+      { cause },
+    );
+  if (signed.version !== version) return differs('version', signed.version, version);
+  return sha256 === undefined || sha256 === found ? undefined : differs('SHA-256', found, sha256);
+}
+
+interface Named {
+  /** Who says so, in words. */
+  readonly parent: string;
+  readonly version: number;
+  readonly sha256?: string;
+}
+
+function namedByParent(role: TopRoleName, { root, timestamp, snapshot }: RoleFiles): Named | undefined {
+  if (role === 'root' && root !== undefined) {
+    const { version } = readSignedRole(root, 'root').role;
+    return { parent: `its place behind version ${version}`, version: version + 1 };
+  }
+  const named = (parent: string, meta: MetaFile | undefined): Named | undefined =>
+    meta === undefined
+      ? undefined
+      : { parent, version: meta.version, ...(meta.hashes === undefined ? {} : { sha256: meta.hashes.sha256 }) };
+  if (role === 'snapshot' && timestamp !== undefined) {
+    const { version, meta } = readSignedRole(timestamp, 'timestamp').role;
+    return named(`timestamp version ${version}`, meta['snapshot.json']);
+  }
+  if (role === 'targets' && snapshot !== undefined) {
+    const { version, meta } = readSignedRole(snapshot, 'snapshot').role;
+    return named(`snapshot version ${version}`, meta['targets.json']);
+  }
+  return undefined;
 }
 
 /** A root that expired is only noticed at its end, when no file is at fault. */

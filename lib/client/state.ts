@@ -89,10 +89,13 @@ export async function openClientState(
         },
         offerRoot: (version, bytes) => offered.set(version, bytes),
         async close() {
-          const accepted = await readRoles(session, () => undefined);
-          await promoteRoots(directory, offered, accepted.root);
-          await promoteRoles(directory, stored, accepted, onNotice);
-          await rm(session, { recursive: true, force: true });
+          try {
+            const accepted = await readRoles(session, () => undefined);
+            await promoteRoots(directory, offered, accepted.root);
+            await promoteRoles(directory, stored, accepted, onNotice);
+          } finally {
+            await rm(session, { recursive: true, force: true });
+          }
         },
       };
     },

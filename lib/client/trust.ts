@@ -46,16 +46,22 @@ export async function refreshTrust(state: ClientState, options: RefreshOptions):
   const lock = { waitMs: LOCK_WAIT_MS, ...(options.signal === undefined ? {} : { signal: options.signal }) };
   return withLock(`${state.directory}/lock.sqlite`, lock, async () => {
     const session = await state.openSession();
+    let trusted: TrustedRoles;
     try {
-      await refreshSession(session, options);
-      return await trustedRoles(session);
-    } finally {
-      await session.close();
+      await refreshSession(session, state.directory, options);
+      trusted = await trustedRoles(session);
+    } catch (refusal) {
+      await session.close().catch((problem: unknown) => {
+        options.onNotice(`What was accepted could not be kept: ${problem instanceof Error ? problem.message : String(problem)}`);
+      });
+      throw refusal;
     }
+    await session.close();
+    return trusted;
   });
 }
 
-async function refreshSession(session: Session, options: RefreshOptions): Promise<void> {
+async function refreshSession(session: Session, directory: string, options: RefreshOptions): Promise<void> {
   const before = await session.read();
   for (;;) {
     const received: Received = {};
@@ -63,10 +69,10 @@ async function refreshSession(session: Session, options: RefreshOptions): Promis
       await updaterFor(session, options, received).refresh();
       return;
     } catch (error) {
-      const refusal = explainRefusal(error, received, { before, accepted: await session.read(), now: new Date() });
-      if (received.storedRoot === undefined) throw refusal;
+      const refusal = explainRefusal(error, received, { before, accepted: await session.read(), now: new Date(), directory });
+      if (received.storedRoot === undefined || !isGantryError(refusal, 'client/untrusted')) throw refusal;
       // Ours was damaged, or of another repository: go on with what the server has in its place. One file less each time.
-      await session.discardRoot(received.storedRoot, refusal instanceof Error ? refusal.message : String(refusal));
+      await session.discardRoot(received.storedRoot, refusal.message);
     }
   }
 }

@@ -43,13 +43,15 @@ const FORMAT = 1;
 const HEADER_BYTES = 60;
 const ENTRY_BYTES = 68;
 const DIGEST_BYTES = 32;
+const SHA256_HEX = /^[0-9a-f]{64}$/u;
 
 /** Largest encoded table: a client's limit. */
 export const FRAME_TABLE_MAX_BYTES: number = HEADER_BYTES + MAX_FRAMES * ENTRY_BYTES;
 
-/** @throws RangeError when the frames do not add up to the raw image */
+/** @throws RangeError when the frames do not make the raw image, or are not what `compressFrames` tells */
 export function encodeFrameTable(table: FrameTable): Uint8Array {
   const { raw, frames } = table;
+  refuseUnwritable(table);
   const bytes = Buffer.alloc(HEADER_BYTES + frames.length * ENTRY_BYTES);
   MAGIC.copy(bytes, 0);
   bytes.writeUInt16BE(FORMAT, 8);
@@ -63,11 +65,26 @@ export function encodeFrameTable(table: FrameTable): Uint8Array {
     bytes.write(frame.sha256, at + 4, DIGEST_BYTES, 'hex');
     bytes.write(frame.rawSha256, at + 4 + DIGEST_BYTES, DIGEST_BYTES, 'hex');
   });
-  const total = frames.reduce((sum, { rawLengthBytes }) => sum + rawLengthBytes, 0);
-  if (total !== raw.lengthBytes || frames.length !== frameCount(raw.lengthBytes) || frames.length > MAX_FRAMES) {
-    throw new RangeError(`${frames.length} frames of ${total} bytes do not make an image of ${raw.lengthBytes} bytes`);
-  }
   return bytes;
+}
+
+/** What is not stored must follow from what is: offsets and raw lengths. */
+function refuseUnwritable({ raw, frames }: FrameTable): void {
+  const { lengthBytes } = raw;
+  if (!(lengthBytes > 0) || frames.length !== frameCount(lengthBytes) || frames.length > MAX_FRAMES) {
+    throw new RangeError(`${frames.length} frames do not make an image of ${lengthBytes} bytes; expected 1 to ${MAX_FRAMES}`);
+  }
+  let offset = 0;
+  frames.forEach((frame, index) => {
+    const rawLengthBytes = rawLengthOf(lengthBytes, index);
+    if (frame.offset !== offset || frame.rawLengthBytes !== rawLengthBytes || !isFrameLength(frame.lengthBytes)) {
+      throw new RangeError(`frame ${index} is out of place; expected offset ${offset} and ${rawLengthBytes} raw bytes`);
+    }
+    offset += frame.lengthBytes;
+  });
+  if (![raw.sha256, ...frames.flatMap(({ sha256, rawSha256 }) => [sha256, rawSha256])].every((digest) => SHA256_HEX.test(digest))) {
+    throw new RangeError('a digest is not 64 lowercase hexadecimal digits');
+  }
 }
 
 /** @throws GantryError `image/bad-frame-table` for anything that `encodeFrameTable` would not write */
@@ -94,19 +111,27 @@ function readFrames(bytes: Buffer, count: number, rawLength: number): readonly F
   return Array.from({ length: count }, (_, index) => {
     const at = HEADER_BYTES + index * ENTRY_BYTES;
     const lengthBytes = bytes.readUInt32BE(at);
-    if (lengthBytes === 0 || lengthBytes > FRAME_MAX_BYTES) {
+    if (!isFrameLength(lengthBytes)) {
       throw bad(`frame ${index}`, `it has ${lengthBytes} bytes; expected 1 to ${FRAME_MAX_BYTES}`);
     }
     const frame: Frame = {
       offset,
       lengthBytes,
       sha256: digestAt(bytes, at + 4),
-      rawLengthBytes: Math.min(FRAME_RAW_BYTES, rawLength - index * FRAME_RAW_BYTES),
+      rawLengthBytes: rawLengthOf(rawLength, index),
       rawSha256: digestAt(bytes, at + 4 + DIGEST_BYTES),
     };
     offset += lengthBytes;
     return frame;
   });
+}
+
+function isFrameLength(lengthBytes: number): boolean {
+  return Number.isInteger(lengthBytes) && lengthBytes >= 1 && lengthBytes <= FRAME_MAX_BYTES;
+}
+
+function rawLengthOf(imageBytes: number, index: number): number {
+  return Math.min(FRAME_RAW_BYTES, imageBytes - index * FRAME_RAW_BYTES);
 }
 
 function digestAt(bytes: Buffer, at: number): string {

@@ -5,13 +5,16 @@
  */
 
 const MIN_MATCH = 4;
+/** A byte of a block makes no more raw bytes than this: it adds 255 to the length of a match at most. */
+const MAX_RATIO = 255;
 
 /**
  * @param window what linked blocks may look back at; empty for independent ones
  * @returns the raw bytes, or undefined when the block is damaged or makes more than `maxBytes`
  */
 export function decodeBlock(block: Uint8Array, window: Uint8Array, maxBytes: number): Buffer | undefined {
-  const out = Buffer.allocUnsafe(window.length + maxBytes);
+  // Many tiny blocks must not cost a large buffer each.
+  const out = Buffer.allocUnsafe(window.length + Math.min(maxBytes, block.length * MAX_RATIO));
   out.set(window, 0);
   let from = 0;
   let to = window.length;

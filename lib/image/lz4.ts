@@ -2,7 +2,7 @@
  * LZ4 frames, for stock updog: what `lz4` writes by default, in independent 4 MiB blocks with content size and content checksum
  * (LZ4 frame format 1.6.1; magic 0x184D2204).
  */
-import { GantryError } from '../errors.ts';
+import { GantryError, refuseAborted } from '../errors.ts';
 import { blocksOf } from './blocks.ts';
 import { decodeBlock } from './lz4-block.ts';
 import { ByteReader } from './byte-reader.ts';
@@ -18,11 +18,11 @@ const WINDOW_BYTES = 1 << 16;
 
 export interface Lz4Options {
   readonly signal?: AbortSignal;
-  /** Of the raw image, for the frame's header. */
+  /** Of the raw image, for the frame's header, which is written first: no reader accepts a frame that turns out otherwise. */
   readonly contentSizeBytes: number;
 }
 
-/** @throws GantryError `image/empty` */
+/** @throws GantryError `image/empty`, `aborted` */
 export async function* compressLz4(source: AsyncIterable<Uint8Array>, options: Lz4Options): AsyncGenerator<Uint8Array, void, undefined> {
   const { compress } = await import('lz4-napi');
   if (options.contentSizeBytes === 0) {
@@ -32,7 +32,7 @@ export async function* compressLz4(source: AsyncIterable<Uint8Array>, options: L
   const checksum = await streamChecksum32();
   yield await encodeHeader(options.contentSizeBytes);
   for await (const block of blocksOf(source, blockBytes)) {
-    options.signal?.throwIfAborted();
+    refuseAborted(options.signal);
     checksum.update(block);
     // The library puts the raw length in front, which the frame format does not have.
     const compressed = (await compress(block)).subarray(4);

@@ -11,7 +11,7 @@ import { hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { constants, createZstdDecompress, zstdCompress, zstdDecompress } from 'node:zlib';
-import { GantryError } from '../errors.ts';
+import { GantryError, refuseAborted } from '../errors.ts';
 import { blocksOf } from './blocks.ts';
 import { FRAME_RAW_BYTES, type Frame } from './frame-table.ts';
 
@@ -21,7 +21,10 @@ const decompress = promisify(zstdDecompress);
 const DEFAULT_CONCURRENCY = 4;
 /** 128 MiB: what a decoder must be ready for by the format's recommendation. */
 const MAX_WINDOW_LOG = 27;
+/** A frame never needs a window beyond its own raw bytes. */
+const FRAME_WINDOW_LOG: number = Math.log2(FRAME_RAW_BYTES);
 const CHUNK_BYTES = 1 << 20;
+const LEVEL_MAX = 22;
 
 export interface CompressOptions {
   /** 1 to 22. */
@@ -33,12 +36,21 @@ export interface CompressOptions {
   readonly onFrame?: (frame: Frame) => void;
 }
 
-/** One whole frame at a time, in order. @throws GantryError `image/empty` */
+/**
+ * One whole frame at a time, in order.
+ *
+ * @throws GantryError `image/empty`, `aborted`; RangeError for a level or a concurrency that there is not
+ */
 export async function* compressFrames(
   source: AsyncIterable<Uint8Array>,
   options: CompressOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { concurrency = DEFAULT_CONCURRENCY, signal, onFrame } = options;
+  // zstd itself would quietly take the nearest level.
+  if (!Number.isInteger(options.level) || options.level < 1 || options.level > LEVEL_MAX) {
+    throw new RangeError(`the level is ${options.level}; expected 1 to ${LEVEL_MAX}`);
+  }
+  if (!Number.isInteger(concurrency) || concurrency < 1) throw new RangeError(`the concurrency is ${concurrency}; expected 1 or more`);
   const inFlight: Promise<CompressedFrame>[] = [];
   let offset = 0;
   const takeFirst = async (): Promise<Uint8Array | undefined> => {
@@ -50,7 +62,7 @@ export async function* compressFrames(
   };
   try {
     for await (const block of blocksOf(source, FRAME_RAW_BYTES)) {
-      signal?.throwIfAborted();
+      refuseAborted(signal);
       inFlight.push(compressFrame(block, options.level));
       const bytes = inFlight.length < concurrency ? undefined : await takeFirst();
       if (bytes !== undefined) yield bytes;
@@ -103,7 +115,7 @@ export async function decompressFrame(
     raw = await decompress(bytes, {
       maxOutputLength: frame.rawLengthBytes,
       chunkSize: Math.max(frame.rawLengthBytes, 64),
-      params: { [constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG },
+      params: { [constants.ZSTD_d_windowLogMax]: FRAME_WINDOW_LOG },
     });
   } catch (cause) {
     throw badFrame(index, 'it does not decompress to the length that was signed', cause);
@@ -118,7 +130,9 @@ export async function decompressFrame(
 /**
  * Any `.zst` file as a stream, several frames included.
  *
- * @throws GantryError `image/bad-zstd`, `image/too-long` when more than `maxBytes` come out
+ * Bytes behind the last frame that start no other one are ignored: whoever cares has a digest of the whole.
+ *
+ * @throws GantryError `image/bad-zstd`, `image/too-long` when more than `maxBytes` come out, `aborted`
  */
 export async function* decompressZstd(
   source: AsyncIterable<Uint8Array>,
@@ -135,7 +149,7 @@ export async function* decompressZstd(
   try {
     input.pipe(decoder);
     for await (const chunk of decoder as AsyncIterable<Buffer>) {
-      options.signal?.throwIfAborted();
+      refuseAborted(options.signal);
       lengthBytes += chunk.length;
       if (lengthBytes > options.maxBytes) {
         throw new GantryError(

@@ -7,9 +7,9 @@
  * - `timestamp.json` is revalidated, everything else is immutable;
  * - nothing outside the directory, no dot file and no symbolic link is ever served.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { lstat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { lstat, stat } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
 import type { AddressInfo } from 'node:net';
 import send from 'send';
 import { GantryError, isGantryError, quote } from '../errors.ts';
@@ -21,6 +21,8 @@ export interface StaticServerOptions {
   readonly host?: string;
   /** 0, the default, takes a free one. */
   readonly port?: number;
+  /** How long `close` waits for downloads under way, in milliseconds; 3000 by default. */
+  readonly graceMs?: number;
   /** Told of every answer once it has ended. */
   readonly onRequest?: (request: ServedRequest) => void;
 }
@@ -38,30 +40,41 @@ export interface StaticServer {
   readonly url: URL;
   readonly host: string;
   readonly port: number;
-  /** Waits for downloads under way, for a few seconds at most. */
+  /** Takes no new requests and waits for downloads under way, for `graceMs` at most. */
   close(): Promise<void>;
 }
 
 const YEAR_SECONDS = 365 * 24 * 3600;
-const CLOSE_GRACE_MS = 3000;
+const GRACE_MS = 3000;
+const CANNOT_LISTEN: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program uses that port',
+  EACCES: 'this user may not use that port',
+  EADDRNOTAVAIL: 'this machine does not have that address',
+  ENOTFOUND: 'there is no such address',
+  EAI_AGAIN: 'there is no such address',
+};
 
 /** @throws GantryError `server/port-in-use`, `server/not-a-store` */
 export async function startStaticServer(options: StaticServerOptions): Promise<StaticServer> {
   const directory = resolve(options.directory);
   await refuseNoDirectory(directory);
-  const { host = '127.0.0.1', port = 0, onRequest } = options;
+  const { host = '127.0.0.1', port = 0, graceMs = GRACE_MS, onRequest } = options;
   const server = createServer((request, response) => {
+    // A connection that was kept alive would hold up `close` after its last answer.
+    response.once('close', () => {
+      if (!server.listening) server.closeIdleConnections();
+    });
     if (onRequest !== undefined) observe(request, response, onRequest);
     void answer(directory, request, response);
   });
   const bound = await listen(server, host, port);
   const name = host.includes(':') ? `[${host}]` : host;
-  return { url: new URL(`http://${name}:${bound}/`), host, port: bound, close: async () => closeGracefully(server) };
+  return { url: new URL(`http://${name}:${bound}/`), host, port: bound, close: async () => closeGracefully(server, graceMs) };
 }
 
 async function refuseNoDirectory(directory: string): Promise<void> {
-  const found = await lstat(directory).catch(() => undefined);
-  if (found?.isDirectory() === true || found?.isSymbolicLink() === true) return;
+  const found = await stat(directory).catch(() => undefined);
+  if (found?.isDirectory() === true) return;
   throw new GantryError(
     'server/not-a-store',
     `Cannot serve ${quote(directory)}: it is ${found === undefined ? 'not there' : 'not a directory'}; expected a directory store`,
@@ -72,17 +85,13 @@ async function refuseNoDirectory(directory: string): Promise<void> {
 async function listen(server: Server, host: string, port: number): Promise<number> {
   await new Promise<void>((listening, refused) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      const inUse = error.code === 'EADDRINUSE';
-      refused(
-        inUse || error.code === 'EACCES' || error.code === 'EADDRNOTAVAIL'
-          ? new GantryError(
-              'server/port-in-use',
-              `Cannot serve on ${host}:${port}: ${inUse ? 'another program uses that port' : 'this address cannot be used'}; expected a free one`,
-              { host, port },
-              { cause: error },
-            )
-          : error,
-      );
+      const is = CANNOT_LISTEN[error.code ?? ''];
+      if (is === undefined) {
+        refused(error);
+        return;
+      }
+      const message = `Cannot serve on ${quote(`${host}:${port}`)}: ${is}; expected a free one`;
+      refused(new GantryError('server/port-in-use', message, { host, port }, { cause: error }));
     });
     server.listen({ host, port }, listening);
   });
@@ -101,12 +110,15 @@ async function answer(directory: string, request: IncomingMessage, response: Ser
     refuse(response, 404, 'not found');
     return;
   }
-  const immutable = !path.endsWith('/timestamp.json');
+  const immutable = basename(path) !== 'timestamp.json';
   response.setHeader('Cache-Control', immutable ? `public, max-age=${YEAR_SECONDS}, immutable` : 'public, max-age=0, must-revalidate');
   response.setHeader('Content-Type', path.endsWith('.json') ? 'application/json' : 'application/octet-stream');
   response.setHeader('X-Content-Type-Options', 'nosniff');
   send(request, path, { root: directory, dotfiles: 'ignore', index: false, cacheControl: false, lastModified: true })
-    .on('error', (error: { readonly status?: number }) => refuse(response, error.status ?? 500, 'not found'))
+    .on('error', (error: { readonly status?: number }) => {
+      const status = error.status ?? 500;
+      refuse(response, status, STATUS_CODES[status]?.toLowerCase() ?? 'error');
+    })
     .on('directory', () => refuse(response, 404, 'not found'))
     .pipe(response);
 }
@@ -159,12 +171,12 @@ function observe(request: IncomingMessage, response: ServerResponse, onRequest: 
   });
 }
 
-async function closeGracefully(server: Server): Promise<void> {
+async function closeGracefully(server: Server, graceMs: number): Promise<void> {
   const closed = new Promise<void>((done) => {
     server.close(() => done());
   });
   server.closeIdleConnections();
-  const timer = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
+  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
   await closed;
   clearTimeout(timer);
 }

@@ -1,40 +1,40 @@
 /**
  * OLPC canonical JSON, the bytes that are signed.
  *
- * The four canonicalisers of the field agree only on a part of JSON (tuf-interop §3.1). What lies outside it is refused here, so
- * that no client computes other bytes than we did.
+ * The four canonicalisers of the field agree only on a part of JSON (`portable-json.ts`). What we sign stays inside it, so that no
+ * client computes other bytes than we did; what others have signed is verified as long as it has one canonical form.
  */
 import { canonicalize } from '@tufjs/canonical-json';
 import { GantryError } from '../errors.ts';
+import { findBreaches, formatPath, type Breach } from './portable-json.ts';
 
-/** UTF-8. @throws GantryError `tuf/malformed` for floats, unsafe integers, `undefined` and objects that are not plain */
+/**
+ * What we sign: UTF-8.
+ *
+ * @throws GantryError `tuf/malformed` for whatever some client would write differently: floats, integers beyond 2^53-1, -0,
+ *   `undefined`, objects that are not plain, text that is not NFC, member names that are sorted differently, deep nesting
+ */
 export function canonicalBytes(value: unknown): Uint8Array {
-  refuseAmbiguous(value, 'value');
+  return encode(value, ['formless', 'divergent']);
+}
+
+/**
+ * What somebody else has signed: as `canonicalBytes`, but text and member names on which clients disagree are written as they are.
+ *
+ * @throws GantryError `tuf/malformed` for what has no canonical form
+ */
+export function canonicalBytesAsRead(value: unknown): Uint8Array {
+  return encode(value, ['formless']);
+}
+
+function encode(value: unknown, refused: readonly Breach[]): Uint8Array {
+  findBreaches(value, (path, breach, problem) => {
+    if (!refused.includes(breach)) return;
+    const at = formatPath('value', path);
+    throw new GantryError('tuf/malformed', `Cannot canonicalise ${at}: ${problem}; expected what every TUF client writes alike`, {
+      what: 'value',
+      at,
+    });
+  });
   return Buffer.from(canonicalize(value), 'utf8');
-}
-
-function refuseAmbiguous(value: unknown, at: string): void {
-  if (value === null || typeof value === 'boolean' || typeof value === 'string') return;
-  if (typeof value === 'number') {
-    if (Number.isSafeInteger(value)) return;
-    throw ambiguous(at, `the number ${value}`, 'an integer of at most 2^53-1');
-  }
-  if (Array.isArray(value)) {
-    value.forEach((item, index) => refuseAmbiguous(item, `${at}[${index}]`));
-    return;
-  }
-  if (typeof value === 'object' && isPlain(value)) {
-    for (const [member, item] of Object.entries(value)) refuseAmbiguous(item, `${at}.${member}`);
-    return;
-  }
-  throw ambiguous(at, typeof value, 'JSON');
-}
-
-function isPlain(value: object): boolean {
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
-}
-
-function ambiguous(at: string, is: string, expected: string): GantryError {
-  return new GantryError('tuf/malformed', `Cannot canonicalise ${at}: it is ${is}; expected ${expected}`, { what: 'value', at });
 }

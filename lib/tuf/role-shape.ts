@@ -3,6 +3,7 @@ import { GantryError, quote } from '../errors.ts';
 import { parseTufDate } from './date.ts';
 import { isSha256Hex } from './hash.ts';
 import { parseKeyId, parsePublicKey } from './key.ts';
+import { show } from './portable-json.ts';
 import type { RoleByName, TopRoleName } from './types.ts';
 
 type Members = Readonly<Record<string, unknown>>;
@@ -11,10 +12,10 @@ const SPEC_VERSION = /^1\.\d+(\.\d+)?$/u;
 
 /** @throws GantryError `tuf/malformed`, `tuf/key-unsupported` */
 export function parseRole<N extends TopRoleName>(value: Members, name: N): RoleByName[N] {
-  if (value['_type'] !== name) throw malformed(`${name}._type`, `it is ${quote(String(value['_type']))}; expected ${quote(name)}`);
+  if (value['_type'] !== name) throw malformed(`${name}._type`, `it is ${show(value['_type'])}; expected ${quote(name)}`);
   const spec = value['spec_version'];
   if (typeof spec !== 'string' || !SPEC_VERSION.test(spec)) {
-    throw malformed(`${name}.spec_version`, `it is ${quote(String(spec))}; expected a version 1`);
+    throw malformed(`${name}.spec_version`, `it is ${show(spec)}; expected a version 1`);
   }
   positive(value['version'], `${name}.version`);
   parseTufDate(value['expires'], `${name}.expires`);
@@ -109,11 +110,11 @@ function isCount(value: unknown): boolean {
 }
 
 function count(value: unknown, at: string): void {
-  if (!isCount(value)) throw malformed(at, `it is ${quote(String(value))}; expected a whole number of at most 2^53-1`);
+  if (!isCount(value)) throw malformed(at, `it is ${show(value)}; expected a whole number of at most 2^53-1`);
 }
 
 function positive(value: unknown, at: string): void {
-  if (!isCount(value) || value === 0) throw malformed(at, `it is ${quote(String(value))}; expected a whole number from 1 to 2^53-1`);
+  if (!isCount(value) || value === 0) throw malformed(at, `it is ${show(value)}; expected a whole number from 1 to 2^53-1`);
 }
 
 function malformed(at: string, problem: string): GantryError {

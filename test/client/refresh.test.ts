@@ -23,7 +23,8 @@ test('refresh() trusts the newest of everything when the host knows only the fir
   const client = await host.refreshed();
   assert.deepEqual(client.roles().root, { version: 3, expires: '2100-01-01T00:00:00Z' });
   assert.deepEqual(await host.trusted(), { root: 3, timestamp: 2, snapshot: 2, targets: 2 });
-  assert.deepEqual(await stateFiles(host.stateDirectory), KEPT);
+  assert.deepEqual(await stateFiles(host.stateDirectory), [...KEPT, 'roots'].toSorted());
+  assert.deepEqual((await readdir(join(host.stateDirectory, 'roots'))).toSorted(), ['2.root.json', '3.root.json']);
   assert.deepEqual(client.notices, []);
   for (const name of ['timestamp', '2.snapshot', '2.targets', '3.root']) {
     const stored = await readFile(join(host.stateDirectory, `${name.replace(/^\d+\./u, '')}.json`));
