@@ -18,6 +18,7 @@ export async function main(args: readonly string[]): Promise<void> {
   try {
     const outcome = await Promise.race([run(args, context), interrupted]);
     if (outcome !== undefined) show(outcome, context);
+    await outcome?.after?.();
     process.exitCode = outcome?.exitCode ?? EXIT.done;
   } catch (error) {
     process.exitCode = reader.isGone ? EXIT.done : report(error, context);

@@ -13,6 +13,8 @@ export interface Outcome {
   /** Printed on stdout otherwise. */
   readonly lines: readonly string[];
   readonly exitCode?: number;
+  /** What goes on until Ctrl-C once the outcome is shown: a server. */
+  readonly after?: () => Promise<void>;
 }
 
 export type OptionValues = Readonly<Record<string, string | boolean | undefined>>;

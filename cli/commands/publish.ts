@@ -59,9 +59,10 @@ async function plan({ workspace, store }: WorkspaceSession, repositories: readon
 }
 
 async function apply(context: Context, { workspace, store }: WorkspaceSession, repositories: readonly RepositoryName[]): Promise<Outcome> {
-  const { publishRepository } = await import('../../lib/publish/publish.ts');
+  const { planRepository, publishRepository } = await import('../../lib/publish/publish.ts');
   const done: { readonly repository: RepositoryName; readonly sent: number; readonly skipped: number; readonly bytes: number }[] = [];
   for (const repository of repositories) {
+    if (!(await mayPublishRoots(context, await planRepository(workspace, store, repository)))) continue;
     const bars = uploadProgress(context);
     const { applied } = await publishRepository(workspace, store, repository, {
       now: context.now,
@@ -88,6 +89,13 @@ async function apply(context: Context, { workspace, store }: WorkspaceSession, r
       'Next: gantry serve, or point a static server or CDN at the store',
     ],
   };
+}
+
+/** A new root cannot be taken back: every host that has seen it keeps it. The first one has no hosts yet. */
+async function mayPublishRoots(context: Context, { writes }: PublicationPlan): Promise<boolean> {
+  const roots = writes.filter(({ kind, path }) => kind === 'root' && !path.endsWith('/1.root.json'));
+  if (roots.length === 0) return true;
+  return context.confirm(`Publish ${roots.map(({ path }) => path).join(', ')}? Hosts keep a new root for ever.`);
 }
 
 /** Metadata is too small for a bar. */

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { numberOption, pathOf, textOption } from '../options.ts';
 import type { CommandSpec } from '../program.ts';
 import { openWorkspaceSession } from '../session.ts';
-import { formatBytes, formatDuration } from '../ui/format.ts';
+import { count, formatBytes, formatDuration } from '../ui/format.ts';
 
 export const serve: CommandSpec = {
   name: 'serve',
@@ -38,14 +38,14 @@ export const serve: CommandSpec = {
       },
     });
     const urls = repositories.map(({ variant, arch }) => new URL(`${variant}/${arch}`, server.url).href);
-    // Whoever started this needs the URL now, not when it ends.
-    process.stdout.write(
-      context.json
-        ? `${JSON.stringify({ ok: true, url: server.url.href, directory, repositories: urls })}\n`
-        : `Serving ${directory} at ${server.url.href}\n${urls.map((url) => `  ${url}\n`).join('')}Ctrl-C stops it.\n`,
-    );
-    if (!context.signal.aborted) await once(context.signal, 'abort');
-    await server.close();
-    return { json: { stopped: true, requests }, lines: [`Stopped after ${requests} requests.`] };
+    return {
+      json: { url: server.url.href, directory, repositories: urls },
+      lines: [`Serving ${directory} at ${server.url.href}`, ...urls.map((url) => `  ${url}`), 'Ctrl-C stops it.'],
+      after: async () => {
+        if (!context.signal.aborted) await once(context.signal, 'abort');
+        await server.close();
+        context.note(`Stopped after ${count(requests, 'request')}.`);
+      },
+    };
   },
 };

@@ -41,16 +41,36 @@ export async function runDemo(context: Context, options: DemoOptions): Promise<O
     totals: { downloadedBytes: 0, downloadMs: 0, requests: 0, publishedBytes: 0 },
   };
   const started = performance.now();
-  try {
-    const results = await runSteps(context, scene);
-    const outcome = summary(scene, { results, ms: performance.now() - started, kept: options.directory !== undefined });
-    if (options.keepServing && scene.server !== undefined && outcome.exitCode === EXIT.done) await keepServing(context, scene, outcome);
-    return outcome;
-  } finally {
+  let goesOn = false;
+  const cleanUp = async (): Promise<void> => {
     scene.host?.close();
     await scene.server?.close();
     if (options.directory === undefined) await rm(directory, { recursive: true, force: true });
+  };
+  try {
+    const results = await runSteps(context, scene);
+    const outcome = summary(scene, { results, ms: performance.now() - started, kept: options.directory !== undefined });
+    if (!options.keepServing || scene.server === undefined || outcome.exitCode !== EXIT.done) return outcome;
+    goesOn = true;
+    return {
+      ...outcome,
+      json: { ...outcome.json, url: scene.server.url.href },
+      lines: [...outcome.lines, '', ...invitation(scene)],
+      after: async () => {
+        if (!context.signal.aborted) await once(context.signal, 'abort');
+        await cleanUp();
+      },
+    };
+  } finally {
+    if (!goesOn) await cleanUp();
   }
+}
+
+/** What a person can try while the server is up. */
+function invitation(scene: Scene): readonly string[] {
+  const { variant, arch } = scene.repository;
+  const url = `${scene.server?.url.href ?? ''}${variant}/${arch}`;
+  return ['Serving until Ctrl-C. Try:', `  gantry verify ${url} --root ${paths(scene).workspace}/1.root.json --targets`];
 }
 
 async function newDirectory(directory: string): Promise<string> {
@@ -152,12 +172,4 @@ function summary(
     ],
     exitCode: ok ? EXIT.done : EXIT.refused,
   };
-}
-
-async function keepServing(context: Context, scene: Scene, outcome: Outcome): Promise<void> {
-  const url = scene.server?.url.href ?? '';
-  for (const line of outcome.lines) tell(context, line);
-  const { variant, arch } = scene.repository;
-  tell(context, `\nServing until Ctrl-C. Try:\n  gantry verify ${url}${variant}/${arch} --root ${paths(scene).workspace}/1.root.json`);
-  if (!context.signal.aborted) await once(context.signal, 'abort');
 }

@@ -84,6 +84,8 @@ function verifyUnder(envelope: Envelope, role: TopRoleName, rootBytes: Uint8Arra
   if (rootBytes === undefined) return;
   const root: Root = readSignedRole(rootBytes, 'root').role;
   verifyThreshold(envelope, root.keys, root.roles[role], role);
+  // A root must also be signed by the keys that it brings.
+  if (envelope.signed._type === 'root') verifyThreshold(envelope, envelope.signed.keys, envelope.signed.roles.root, role);
 }
 
 function explainRollback(role: TopRoleName, { signed }: Envelope, cause: unknown, context: RefusalContext): GantryError | undefined {
@@ -130,19 +132,18 @@ function explainMismatch(
   cause: unknown,
   accepted: RoleFiles,
 ): GantryError | undefined {
+  const refused = (problem: string): GantryError =>
+    new GantryError('client/untrusted', `Cannot accept ${role} version ${signed.version}: ${problem}`, { role }, { cause });
+  if (role === 'root') {
+    const next = accepted.root === undefined ? 1 : readSignedRole(accepted.root, 'root').role.version + 1;
+    return signed.version === next ? undefined : refused(`it was served as ${next}.root.json; expected version ${next}`);
+  }
   const named = namedByParent(role, accepted);
   if (named === undefined) return undefined;
   const { parent, version, sha256 } = named;
+  if (signed.version !== version) return refused(`${parent} names version ${version}`);
   const found = sha256Hex(bytes);
-  const differs = (what: string, is: number | string, says: number | string): GantryError =>
-    new GantryError(
-      'client/untrusted',
-      `Cannot accept ${role} version ${signed.version}: its ${what} is ${is}; ${parent} says ${says}`,
-      { role },
-      { cause },
-    );
-  if (signed.version !== version) return differs('version', signed.version, version);
-  return sha256 === undefined || sha256 === found ? undefined : differs('SHA-256', found, sha256);
+  return sha256 === undefined || sha256 === found ? undefined : refused(`its SHA-256 is ${found}; ${parent} says ${sha256}`);
 }
 
 interface Named {
@@ -152,11 +153,7 @@ interface Named {
   readonly sha256?: string;
 }
 
-function namedByParent(role: TopRoleName, { root, timestamp, snapshot }: RoleFiles): Named | undefined {
-  if (role === 'root' && root !== undefined) {
-    const { version } = readSignedRole(root, 'root').role;
-    return { parent: `its place behind version ${version}`, version: version + 1 };
-  }
+function namedByParent(role: TopRoleName, { timestamp, snapshot }: RoleFiles): Named | undefined {
   const named = (parent: string, meta: MetaFile | undefined): Named | undefined =>
     meta === undefined
       ? undefined

@@ -12,7 +12,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { GantryError, isGantryError } from '../errors.ts';
 import { ensurePrivateDirectory, writeFileAtomic } from '../files/atomic.ts';
-import { readWholeFile } from '../files/read.ts';
+import { fromSystemError, readWholeFile } from '../files/read.ts';
 import { readSignedRole } from '../tuf/role.ts';
 import { verifyThreshold } from '../tuf/signature.ts';
 import type { Root, SignedRole, TopRoleName } from '../tuf/types.ts';
@@ -72,11 +72,11 @@ export async function openClientState(
   return {
     directory,
     async openSession() {
-      await removeLeftovers(directory);
-      const stored = await readRoles(directory, discarding(onNotice));
-      const session = await mkdtemp(join(directory, SESSION_PREFIX));
-      const seeds: RoleFiles = { ...stored, root: anchor.bytes };
-      for (const [name, bytes] of Object.entries(seeds)) await writeFile(join(session, `${name}.json`), bytes, { mode: 0o600 });
+      const stored = await writing(directory, async () => {
+        await removeLeftovers(directory);
+        return readRoles(directory, discarding(onNotice));
+      });
+      const session = await writing(directory, async () => seedSession(directory, { ...stored, root: anchor.bytes }));
       // A later run may bring an older anchor, and the server may no longer have what lies between.
       const offered = new Map(anchor.role.version > 1 ? [[anchor.role.version, anchor.bytes]] : []);
       return {
@@ -100,6 +100,25 @@ export async function openClientState(
       };
     },
   };
+}
+
+async function seedSession(directory: string, seeds: RoleFiles): Promise<string> {
+  const session = await mkdtemp(join(directory, SESSION_PREFIX));
+  try {
+    for (const [name, bytes] of Object.entries(seeds)) await writeFile(join(session, `${name}.json`), bytes, { mode: 0o600 });
+    return session;
+  } catch (error) {
+    await rm(session, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function writing<T>(directory: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw fromSystemError(error, directory, 'write');
+  }
 }
 
 function rootPath(directory: string, version: number): string {

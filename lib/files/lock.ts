@@ -18,6 +18,7 @@ export interface LockOptions {
 
 const POLL_MS = 20;
 const SQLITE_BUSY = 5;
+const SQLITE_FULL = 13;
 
 /** Who waits or holds in this process, in order: SQLite would let them poll. */
 const queues = new Map<string, Promise<void>>();
@@ -25,7 +26,7 @@ const queues = new Map<string, Promise<void>>();
 /**
  * Runs `work` while nobody else holds the lock at `path`, a file that is made when it is missing.
  *
- * @throws GantryError `files/locked` when it is not free in time, `files/not-writable`, `aborted`
+ * @throws GantryError `files/locked` when it is not free in time, `files/not-writable`, `files/disk-full`, `aborted`
  */
 export async function withLock<T>(path: string, options: LockOptions, work: () => Promise<T>): Promise<T> {
   const key = resolve(path);
@@ -109,7 +110,7 @@ async function begin(database: Database, path: string, deadline: number, options
       database.exec('BEGIN EXCLUSIVE');
       return;
     } catch (error) {
-      if (!isBusy(error)) throw unusable(path, error);
+      if (!hasCode(error, SQLITE_BUSY)) throw unusable(path, error);
     }
     if (performance.now() >= deadline) throw locked(path, options);
     // A cancelled wait ends early, and the next round says so.
@@ -125,9 +126,13 @@ function locked(path: string, { waitMs }: LockOptions): GantryError {
 
 function unusable(path: string, cause: unknown): GantryError {
   const problem = cause instanceof Error ? cause.message : String(cause);
+  if (hasCode(cause, SQLITE_FULL)) {
+    return new GantryError('files/disk-full', `Cannot lock ${quote(path)}: the disk is full`, { path }, { cause });
+  }
   return new GantryError('files/not-writable', `Cannot lock ${quote(path)}: it cannot be used as a lock (${problem})`, { path }, { cause });
 }
 
-function isBusy(error: unknown): boolean {
-  return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' && (error.errcode & 0xff) === SQLITE_BUSY;
+/** Extended codes have the plain one in their last byte. */
+function hasCode(error: unknown, code: number): boolean {
+  return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' && (error.errcode & 0xff) === code;
 }

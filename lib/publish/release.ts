@@ -1,4 +1,5 @@
 /** `release add`: from images to a draft on top of what is live. */
+import { GantryError } from '../errors.ts';
 import { draftFrom, manifestAfter, type Change, type Draft } from '../repository/draft.ts';
 import type { Store } from '../store/store.ts';
 import { saveDraft } from '../workspace/draft-files.ts';
@@ -42,9 +43,19 @@ export async function checkRelease(
 ): Promise<{ readonly live: LiveState; readonly earlier: readonly Change[] }> {
   const { live, draft } = await readCurrent(workspace, store, repository);
   const earlier = draft?.changes ?? [];
+  refuseDrafted(earlier, repository, version);
   manifestAfter(live.trusted, [...earlier, announce(repository, version)]);
   await checkImages(images);
   return { live, earlier };
+}
+
+function refuseDrafted(earlier: readonly Change[], { variant, arch }: RepositoryName, version: string): void {
+  if (!earlier.some((change) => change.kind === 'add-update' && change.update.version === version)) return;
+  throw new GantryError(
+    'release/duplicate',
+    `Cannot draft ${version} of ${variant}/${arch}: it is drafted already; expected another version, or the draft removed from drafts/${variant}/${arch}.json`,
+    { version, variant, arch },
+  );
 }
 
 /** The update without its images: enough to learn whether the version may be added, before minutes of compression. */

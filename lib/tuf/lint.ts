@@ -1,6 +1,17 @@
 /**
  * The portability lint: what every TUF client accepts (design D3). A repository without errors is read by tough 0.19 and 0.24,
- * tuf-js, python-tuf and go-tuf; the rules are numbered as in the project's interop reference and in docs/lint.md.
+ * tuf-js, python-tuf and go-tuf. The rules:
+ *
+ *  1 signatures verify over the canonical form    11 meta entries name version, length and sha256, and they fit
+ *  2 dates in whole seconds, up to year 9000      12 targets: length, hashes, custom with members
+ *  3 spec_version 1.x.y                           13 target names that every client fetches alike
+ *  4 versions from 1; root goes up by one         14 delegations: complete, known members, a tree, nothing outside
+ *  5 four top roles, consistent_snapshot          15 path patterns of literals, * and ?
+ *  6 key types and forms                          16 every root since 1
+ *  7 key ids are digests of the keys              17 (the server: not metadata, so not here)
+ *  8 signature forms, one for each listed key     18 JSON that all canonicalisers write alike
+ *  9 role key lists and thresholds                19 sizes, and steps of the root chain
+ * 10 sha256 and nothing else
  */
 import { GantryError, type LintFinding } from '../errors.ts';
 import { lintDelegations } from './lint/delegations.ts';

@@ -17,7 +17,17 @@ export type ReportBreach = (path: JsonPath, breach: Breach, problem: string) => 
 /** tough's parser gives up at 128 levels. */
 export const MAX_DEPTH = 100;
 
-const BYTE = { quote: 0x22, backslash: 0x5c, openList: 0x5b, closeList: 0x5d, openObject: 0x7b, closeObject: 0x7d };
+const BYTE = {
+  quote: 0x22,
+  point: 0x2e,
+  upperE: 0x45,
+  openList: 0x5b,
+  backslash: 0x5c,
+  closeList: 0x5d,
+  e: 0x65,
+  openObject: 0x7b,
+  closeObject: 0x7d,
+};
 const PRINTABLE_ASCII = /^[\x20-\x7e]*$/u;
 
 /** Reports everything in a value that is not portable; `path` is reused, so a reporter that keeps it must copy it. */
@@ -53,6 +63,21 @@ export function show(value: unknown): string {
   if (value === undefined) return 'missing';
   if (Array.isArray(value)) return 'a list';
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}
+
+/** The offset of a number that is written with a fraction or an exponent: `1.0` parses to a whole number, but not everywhere. */
+export function findFraction(json: Uint8Array): number | undefined {
+  for (let index = 0; index < json.length; index += 1) {
+    const byte = json[index];
+    if (byte === BYTE.quote) index = endOfText(json, index);
+    // Outside of texts an "e" stands in true and false too, but never behind a digit.
+    else if (byte === BYTE.point || ((byte === BYTE.e || byte === BYTE.upperE) && isDigit(json[index - 1]))) return index;
+  }
+  return undefined;
+}
+
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= 0x30 && byte <= 0x39;
 }
 
 /** Where the quote stands that closes the one at `start`. */

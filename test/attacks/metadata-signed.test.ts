@@ -132,7 +132,7 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
     code: 'client/untrusted',
     role: 'root',
     message:
-      /^Cannot accept root version 2: 0 of 2 needed signatures are valid; signed by .*, which is not \(or no longer\) listed for this role$/u,
+      /^Cannot accept root version 2: 0 of 2 needed signatures are valid; signed by keys? .*, which (?:is|are) not \(or no longer\) listed for this role$/u,
   },
   'key compromise: a root that its own keys did not sign': {
     async attack(simulator) {
@@ -155,7 +155,7 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
     code: 'client/untrusted',
     role: 'targets',
     message:
-      /^Cannot accept targets version 3: 0 of 1 needed signatures are valid; signed by .*, which is not \(or no longer\) listed for this role$/u,
+      /^Cannot accept targets version 3: 0 of 1 needed signatures are valid; signed by keys? .*, which (?:is|are) not \(or no longer\) listed for this role$/u,
     trusted: { root: 2, timestamp: 3, snapshot: 3 },
   },
   'key compromise: one key counted twice': {

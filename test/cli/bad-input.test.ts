@@ -6,6 +6,10 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { ChildProcess } from 'node:child_process';
+import { draftRoot, specOf } from '../../lib/repository/root-draft.ts';
+import { requireRootChain, saveRootDraft } from '../../lib/workspace/root-files.ts';
+import { openWorkspace } from '../../lib/workspace/workspace.ts';
 import { temporaryDirectory } from '../support/engineer.ts';
 import { ADD, cliWorkspace, gantry, type CliResult } from '../support/cli.ts';
 
@@ -187,4 +191,45 @@ test('gantry --json prints one object for an error too', async (t) => {
   assert.equal(report.ok, false);
   assert.equal(report.error.code, 'workspace/not-one');
   assert.match(report.error.hint, /gantry init/u);
+});
+
+test('gantry release add says that a version is drafted already', async (t) => {
+  const { workspace } = await cliWorkspace(t);
+  assert.equal((await gantry(ADD, { cwd: workspace })).code, 0);
+  assertRefused(await gantry(ADD, { cwd: workspace }), 3, /it is drafted already/u);
+});
+
+test('gantry publish asks before a new root, and without a terminal wants --yes', async (t) => {
+  const { directory, workspace } = await cliWorkspace(t);
+  for (const command of [ADD, ['sign'], ['publish']]) assert.equal((await gantry(command, { cwd: workspace })).code, 0);
+  const opened = await openWorkspace(workspace);
+  const { latest } = await requireRootChain(opened);
+  await saveRootDraft(opened, draftRoot(specOf(latest.role), new Date(), opened.expiry, latest.role));
+  assert.equal((await gantry(['sign'], { cwd: workspace })).code, 0);
+  assertRefused(await gantry(['publish'], { cwd: workspace }), 2, /2\.root\.json.*no terminal/u);
+  const second = join(directory, 'public', 'metal', 'x86_64', '2.root.json');
+  await assert.rejects(stat(second));
+  assert.equal((await gantry(['publish', '--yes'], { cwd: workspace })).code, 0);
+  assert.ok((await stat(second)).isFile());
+});
+
+test('gantry serve and demo --keep-serving print one JSON object, and stop with exit code 0 on Ctrl-C', async (t) => {
+  const { workspace } = await cliWorkspace(t);
+  for (const command of [ADD, ['sign'], ['publish']]) assert.equal((await gantry(command, { cwd: workspace })).code, 0);
+  const stopWhenServing = (child: ChildProcess): void => {
+    let printed = '';
+    child.stdout?.on('data', (chunk: Buffer) => {
+      printed += chunk.toString();
+      if (/^\}\n$/mu.test(printed)) child.kill('SIGINT');
+    });
+  };
+  for (const command of [
+    ['serve', '--json'],
+    ['demo', '--json', '--keep-serving', '--example-keys', '--dir', 'kept'],
+  ]) {
+    const { code, stdout, stderr } = await gantry(command, { cwd: workspace, onStart: stopWhenServing });
+    assert.equal(code, 0, stderr);
+    const report: { ok: boolean; url: string } = JSON.parse(stdout);
+    assert.ok(report.ok && report.url.startsWith('http://127.0.0.1:'));
+  }
 });

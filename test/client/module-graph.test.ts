@@ -1,22 +1,55 @@
-/** What a host loads with `gantry-tuf/client`: nothing that signs, publishes or asks questions. */
+/** What a host loads: the client, and nothing that signs, publishes or talks to a cloud. */
 import assert from 'node:assert/strict';
-import { isBuiltin } from 'node:module';
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { readImports, reachedFrom, roomOf } from '../support/imports.ts';
 
+const runFile = promisify(execFile);
 const ROOT = join(import.meta.dirname, '..', '..');
 const ENTRY = 'lib/client/index.ts';
-/** Dynamic imports count: a host may reach them. */
-const ROOMS: readonly string[] = ['client', 'files', 'http', 'image', 'release', 'tuf'];
-const PACKAGES: readonly string[] = ['@tufjs/canonical-json', 'jsonc-parser', 'lz4-napi', 'semver', 'tuf-js', 'xxhash-wasm'];
+const ROOMS = ['client', 'files', 'http', 'image', 'release', 'tuf'];
+const PACKAGES = ['@tufjs/canonical-json', 'jsonc-parser', 'lz4-napi', 'semver', 'tuf-js', 'xxhash-wasm'];
 
-test('the client entry reaches only the rooms and packages that a host needs', async () => {
+function packageOf(specifier: string): string {
+  return specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/');
+}
+
+test('the client imports six rooms and six packages when its sources are walked, dynamic imports too', async () => {
   const graph = await readImports(ROOT, ['lib']);
   const reached = [...reachedFrom(graph, ENTRY)];
   const rooms = new Set(reached.map(roomOf).filter((room) => room !== undefined));
-  const packages = new Set(reached.flatMap((file) => graph.packages.get(file) ?? []).filter((name) => !isBuiltin(name)));
-  const packageOf = (specifier: string): string => specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
   assert.deepEqual([...rooms].toSorted(), ROOMS);
-  assert.deepEqual([...new Set([...packages].map(packageOf))].toSorted(), PACKAGES);
+  const packages = reached.flatMap((file) => graph.packages.get(file) ?? []).filter((name) => !name.startsWith('node:'));
+  assert.deepEqual(
+    [...new Set(packages.map(packageOf))].filter((name) => !PACKAGES.includes(name)),
+    [],
+  );
+});
+
+test('the client loads nothing that signs, publishes or talks to a cloud when it is imported', async () => {
+  const code = `
+    import { registerHooks } from 'node:module';
+    const loaded = [];
+    registerHooks({ load(url, context, next) { loaded.push(url); return next(url, context); } });
+    await import(${JSON.stringify(new URL(`../../${ENTRY}`, import.meta.url).href)});
+    console.log(JSON.stringify(loaded));`;
+  const { stdout } = await runFile(process.execPath, ['--input-type=module', '-e', code]);
+  const loaded: readonly string[] = JSON.parse(stdout);
+  assert.ok(loaded.some((url) => url.endsWith('/lib/client/repository-client.ts')));
+  assert.ok(loaded.some((url) => url.includes('/node_modules/tuf-js/')));
+  const foreign = loaded
+    .filter((url) => url.includes('/lib/') && !url.includes('/node_modules/'))
+    .map((url) => roomOf(url.slice(url.lastIndexOf('/lib/') + 1)))
+    .filter((room) => room !== undefined && !ROOMS.includes(room));
+  assert.deepEqual(foreign, []);
+  const heavy = /\/node_modules\/(?:@aws-sdk|@sigstore|@inquirer|asn1js|commander|zod|send|smol-toml|tar-stream|log-update|typescript)\//u;
+  assert.deepEqual(
+    loaded.filter((url) => heavy.test(url)),
+    [],
+  );
 });

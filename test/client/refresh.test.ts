@@ -60,7 +60,7 @@ test('refresh() goes on from a root that was accepted when what followed it was 
     code: 'client/untrusted',
     details: { role: 'timestamp' },
     message: new RegExp(
-      `^Cannot accept timestamp version 1: 0 of 1 needed signatures are valid; signed by ${online.keyId.slice(0, 12)}…, which is not`,
+      `^Cannot accept timestamp version 1: 0 of 1 needed signatures are valid; signed by key ${online.keyId.slice(0, 12)}…, which is not`,
       'u',
     ),
   });
@@ -167,7 +167,7 @@ test('openRepository() throws client/bad-root when what it is given is no root, 
   const bad: readonly (readonly [Uint8Array, RegExp])[] = [
     [Buffer.from('<html>'), /not JSON/u],
     [simulator.metadata('timestamp.json'), /"timestamp"; expected "root"/u],
-    [weak.bytes, /1 of 2 needed signatures is valid/u],
+    [weak.bytes, /1 of 2 needed signatures are valid/u],
   ];
   for (const [root, message] of bad) {
     const attempt = openRepository({ root, metadataUrl: 'http://127.0.0.1:1/', stateDirectory });

@@ -1,69 +1,67 @@
-/** Rules 14 and 15: delegations that every client walks alike. */
+/** Rule 14: delegations that every client walks alike. */
 import { quote } from '../../errors.ts';
+import { show } from '../portable-json.ts';
 import { isObject, unknownMembers, type Members, type Report } from './finding.ts';
 import { lintKeys, lintRoleKeys } from './keys.ts';
+import { lintPatterns } from './patterns.ts';
 
 const ROLE_NAME = /^[A-Za-z][A-Za-z0-9_-]*$/u;
+const TOP_ROLES = new Set<unknown>(['root', 'targets', 'snapshot', 'timestamp']);
 const ROLE_MEMBERS = ['name', 'keyids', 'threshold', 'terminating', 'paths', 'path_hash_prefixes'];
-/** A literal, `*` or `?`; none of the characters that some client reads as more. */
-const PATTERN = /^[A-Za-z0-9_*?+-][A-Za-z0-9._*?+/-]*$/u;
+const HASH_PREFIX = /^[0-9a-f]{1,64}$/u;
 
 export function lintDelegations(role: Members, name: string, report: Report): void {
   const { delegations } = role;
   if (delegations === undefined) return;
   const at = `${name}.delegations`;
   if (!isObject(delegations) || !isObject(delegations['keys']) || !Array.isArray(delegations['roles'])) {
-    report(14, at, 'it is not complete; expected keys and roles, or no delegations at all');
+    report(14, at, 'it is not complete; expected keys and roles, or no delegations at all: tough refuses succinct_roles and null');
     return;
   }
-  const unknown = unknownMembers(delegations, ['keys', 'roles']);
-  if (unknown.length > 0)
-    report(14, at, `it has ${unknown.map(quote).join(', ')}: tough drops or refuses that, and the signature fails there`);
+  lintMembers(delegations, ['keys', 'roles'], at, report);
   lintKeys(delegations['keys'], `${at}.keys`, report);
   const names = new Set<unknown>();
   delegations['roles'].forEach((entry: unknown, index) => {
     const here = `${at}.roles[${index}]`;
     if (!isObject(entry)) {
-      report(14, here, 'it is not an object');
+      report(14, here, `it is ${show(entry)}; expected an object`);
       return;
     }
     lintDelegatedRole(entry, delegations['keys'], here, report);
-    if (names.has(entry['name'])) report(14, here, `the role ${quote(String(entry['name']))} is delegated twice`);
+    if (names.has(entry['name'])) report(14, here, `the role ${show(entry['name'])} is delegated twice: tough and tuf-js refuse that`);
     names.add(entry['name']);
   });
 }
 
 function lintDelegatedRole(role: Members, keys: unknown, at: string, report: Report): void {
-  const unknown = unknownMembers(role, ROLE_MEMBERS);
-  if (unknown.length > 0) report(14, at, `it has ${unknown.map(quote).join(', ')}: tough drops that, and the signature fails there`);
-  const { name, terminating, paths, path_hash_prefixes: prefixes } = role;
-  if (typeof name !== 'string' || !ROLE_NAME.test(name)) {
-    report(14, `${at}.name`, `it is ${quote(String(name))}; expected letters, digits, _ and -, a letter first: tuf-js fails on a number`);
+  lintMembers(role, ROLE_MEMBERS, at, report);
+  lintName(role['name'], at, report);
+  const { terminating, paths, path_hash_prefixes: prefixes } = role;
+  if (typeof terminating !== 'boolean') report(14, `${at}.terminating`, `it is ${show(terminating)}; expected true or false`);
+  if ((paths === undefined) === (prefixes === undefined)) {
+    report(14, at, 'it has both paths and path_hash_prefixes, or neither; expected one: tough, tuf-js and python-tuf refuse both');
   }
-  if (typeof terminating !== 'boolean') report(14, `${at}.terminating`, 'it is not true or false');
-  if ((paths === undefined) === (prefixes === undefined)) report(14, at, 'expected either paths or path_hash_prefixes');
   lintRoleKeys(role, keys, at, report);
-  if (prefixes !== undefined) report(14, `${at}.path_hash_prefixes`, 'go-tuf does not find targets behind hash prefixes', 'warning');
-  for (const pattern of Array.isArray(paths) ? paths : []) {
-    if (typeof pattern !== 'string' || !PATTERN.test(pattern) || pattern.includes('/.')) {
-      report(
-        15,
-        `${at}.paths`,
-        `${quote(String(pattern))} is read differently by different clients; expected literals, * and ? only, and no leading dots`,
-      );
-    } else if (/\*.*\//u.test(pattern)) {
-      report(15, `${at}.paths`, `in ${quote(pattern)} it matters whether * crosses "/": it does in tough only`, 'warning');
-    }
+  if (paths !== undefined) lintPatterns(paths, `${at}.paths`, report);
+  if (prefixes !== undefined) lintPrefixes(prefixes, `${at}.path_hash_prefixes`, report);
+}
+
+function lintName(name: unknown, at: string, report: Report): void {
+  if (typeof name !== 'string' || !ROLE_NAME.test(name)) {
+    report(14, `${at}.name`, `it is ${show(name)}; expected letters, digits, _ and -, a letter first: tuf-js fails on a number`);
+  } else if (TOP_ROLES.has(name)) {
+    report(14, `${at}.name`, `it is ${show(name)}; expected another name than those of the top roles, whose files it would share`);
   }
 }
 
-/** True when a delegation by `paths` covers a target, by the narrowest reading: `*` and `?` stay within a segment. */
-export function covers(patterns: readonly string[], path: string): boolean {
-  return patterns.some((pattern) => {
-    const expression = pattern
-      .replaceAll(/[.+^${}()|[\]\\]/gu, String.raw`\$&`)
-      .replaceAll('*', '[^/]*')
-      .replaceAll('?', '[^/]');
-    return new RegExp(`^${expression}$`, 'u').test(path);
-  });
+function lintPrefixes(prefixes: unknown, at: string, report: Report): void {
+  if (!Array.isArray(prefixes) || !prefixes.every((prefix) => typeof prefix === 'string' && HASH_PREFIX.test(prefix))) {
+    report(14, at, 'it is not a list of lowercase hexadecimal prefixes');
+  } else report(14, at, 'go-tuf does not find targets behind hash prefixes; delegation by paths serves every client', 'warning');
+}
+
+function lintMembers(value: Members, known: readonly string[], at: string, report: Report): void {
+  const unknown = unknownMembers(value, known);
+  if (unknown.length === 0) return;
+  report(14, at, `it has ${unknown.map(quote).join(', ')}: tough drops or refuses that, and the signature fails there`);
 }

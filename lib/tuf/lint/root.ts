@@ -1,5 +1,6 @@
 /** Rule 5: the root, with the rules on keys. */
 import { quote } from '../../errors.ts';
+import { show } from '../portable-json.ts';
 import { isObject, membersOf, unknownMembers, type Members, type Report } from './finding.ts';
 import { lintKeys, lintRoleKeys } from './keys.ts';
 
@@ -10,13 +11,13 @@ export function lintRoot(root: Members, report: Report): void {
     report(
       5,
       'root.consistent_snapshot',
-      `it is ${quote(String(root['consistent_snapshot']))}; expected true: tough and go-tuf refuse a root without it`,
+      `it is ${show(root['consistent_snapshot'])}; expected true: tough and go-tuf refuse a root without it`,
     );
   }
-  if (root['mirrors'] !== undefined) report(5, 'root.mirrors', 'it is there; expected none');
+  if (root['mirrors'] !== undefined) report(5, 'root.mirrors', 'it is there; expected none: not every client knows it');
   const { roles, keys } = root;
   for (const name of ROLES) {
-    if (!isObject(roles) || roles[name] === undefined) report(5, `root.roles.${name}`, 'it is missing');
+    if (!isObject(roles) || roles[name] === undefined) report(5, `root.roles.${name}`, 'it is missing: no client reads a root without it');
   }
   if (isObject(roles)) {
     for (const name of unknownMembers(roles, ROLES))

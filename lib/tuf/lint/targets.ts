@@ -1,22 +1,28 @@
 /** Rules 10, 12 and 13: the targets of a role. */
-import { quote } from '../../errors.ts';
+import { show } from '../portable-json.ts';
 import { TargetPath } from '../target-path.ts';
 import { isObject, member, membersOf, type Members, type Report } from './finding.ts';
 import { lintHashes } from './meta.ts';
 
 export function lintTargets(role: Members, name: string, report: Report): void {
+  if (!isObject(role['targets'])) report(12, `${name}.targets`, `it is ${show(role['targets'])}; expected an object of targets`);
   for (const [path, entry] of membersOf(role['targets'])) {
     const here = member(`${name}.targets`, path);
     if (!TargetPath.isPortable(path)) {
-      report(13, here, 'the name is not portable; expected parts of A-Z a-z 0-9 . _ - + joined by "/", none empty or starting with a dot');
+      report(
+        13,
+        here,
+        'clients fetch this name from different places; expected parts of A-Z a-z 0-9 . _ - + joined by "/", none empty or starting with a dot',
+      );
     }
     if (!isObject(entry)) {
-      report(12, here, 'it is not an object');
+      report(12, here, `it is ${show(entry)}; expected an object`);
       continue;
     }
     const { length } = entry;
-    if (typeof length !== 'number' || !Number.isSafeInteger(length) || length < 0)
-      report(12, `${here}.length`, `it is ${quote(String(length))}; expected a number of bytes`);
+    if (typeof length !== 'number' || !Number.isSafeInteger(length) || length < 0) {
+      report(12, `${here}.length`, `it is ${show(length)}; expected a number of bytes`);
+    }
     lintHashes(entry['hashes'], `${here}.hashes`, report);
     if (entry['custom'] !== undefined) lintCustom(entry['custom'], `${here}.custom`, report);
   }
@@ -30,14 +36,9 @@ function lintCustom(custom: unknown, at: string, report: Report): void {
   lintCustomValue(custom, at, report);
 }
 
+/** Numbers are rule 18's, here as everywhere. */
 function lintCustomValue(value: unknown, at: string, report: Report): void {
-  if (typeof value === 'string' || typeof value === 'boolean') return;
-  if (typeof value === 'number' && Number.isSafeInteger(value)) return;
-  if (Array.isArray(value)) {
-    value.forEach((item, index) => lintCustomValue(item, `${at}[${index}]`, report));
-  } else if (isObject(value)) {
-    for (const [name, item] of Object.entries(value)) lintCustomValue(item, member(at, name), report);
-  } else {
-    report(12, at, `it is ${quote(String(value))}; expected text, true or false, a list, an object or a whole number`);
-  }
+  if (value === null) report(12, at, 'it is null; expected text, true or false, a list, an object or a whole number');
+  else if (Array.isArray(value)) value.forEach((item, index) => lintCustomValue(item, `${at}[${index}]`, report));
+  else for (const [name, item] of membersOf(value)) lintCustomValue(item, member(at, name), report);
 }
