@@ -11,7 +11,7 @@ export interface Measuring {
   /** The bytes that came in, unchanged. */
   readonly stream: AsyncGenerator<Uint8Array, void, undefined>;
   /** @throws TypeError before the stream has ended */
-  result(): Measured;
+  readonly result: () => Measured;
 }
 
 /** @param onBytes told the bytes so far */

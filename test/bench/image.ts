@@ -25,7 +25,7 @@ interface Contest {
   readonly name: string;
   /** Ours is at least this many times as fast as the tool. */
   readonly promise: number;
-  ours(): Promise<void>;
+  readonly ours: () => Promise<void>;
   readonly tool: readonly string[];
 }
 

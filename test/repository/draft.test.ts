@@ -150,7 +150,7 @@ test('signDraft() refuses the signature of a key of another role', async () => {
 test('draftFrom() refuses target names that some client cannot fetch', async () => {
   const { empty } = await scene();
   for (const path of ['../a', 'a b', '.hidden', 'a//b', 'ünïcode']) {
-    assert.throws(() => draftFrom(empty, [{ ...PUT, path } as Change], { ...OPTIONS, versions: FIRST }), {
+    assert.throws(() => draftFrom(empty, [{ ...PUT, path }], { ...OPTIONS, versions: FIRST }), {
       code: 'tuf/bad-target-path',
       details: { path },
     });
