@@ -42,10 +42,12 @@ export function createDirectoryStore(directory: string): Store {
       try {
         const found = await handle.stat({ bigint: true });
         if (!found.isFile()) throw missing(path, 'read');
-        return { info: describe(path, found), body: readAll(handle, path) };
-      } catch (error) {
+        const info = describe(path, found);
+        // A body that nobody reads must not keep a file open: Node ends the process for it.
+        const body = info.lengthBytes > CHUNK_BYTES ? readLater(info, fileOf(path)) : inMemory(await drain(readAll(handle, path)));
+        return { info, body };
+      } finally {
         await handle.close();
-        throw error;
       }
     },
 
@@ -209,6 +211,28 @@ async function openObject(path: StorePath, file: string): Promise<FileHandle> {
   }
 }
 
+async function* inMemory(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array, void, undefined> {
+  yield* chunks;
+}
+
+async function drain(source: AsyncIterable<Uint8Array>): Promise<readonly Uint8Array[]> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of source) chunks.push(chunk);
+  return chunks;
+}
+
+/** @throws GantryError `store/failed` when the object is another one by now */
+async function* readLater(info: ObjectInfo, file: string): AsyncGenerator<Uint8Array, void, undefined> {
+  const handle = await openObject(info.path, file);
+  try {
+    const { version } = describe(info.path, await handle.stat({ bigint: true }));
+    if (version !== info.version) throw failed(info.path, 'read', 'it was replaced before its bytes were read');
+    yield* readAll(handle, info.path);
+  } finally {
+    await handle.close();
+  }
+}
+
 async function* readAll(handle: FileHandle, path: StorePath): AsyncGenerator<Uint8Array, void, undefined> {
   try {
     for (;;) {
@@ -219,8 +243,6 @@ async function* readAll(handle: FileHandle, path: StorePath): AsyncGenerator<Uin
     }
   } catch (error) {
     throw storeError(fromSystemError(error, path, 'read'), path, 'read');
-  } finally {
-    await handle.close();
   }
 }
 

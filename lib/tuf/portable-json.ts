@@ -48,12 +48,12 @@ export function isNestedDeeper(json: Uint8Array, levels: number): boolean {
   return false;
 }
 
-/** `targets.targets["a b"].length` for the root name `targets`. */
-export function formatPath(name: string, path: JsonPath): string {
-  return path.reduce<string>((text, step) => {
-    if (typeof step === 'number') return `${text}[${step}]`;
-    return /^[A-Za-z_]\w*$/u.test(step) ? `${text}.${step}` : `${text}[${quote(step)}]`;
-  }, name);
+/** `targets.targets["a b"].length` for a path that starts in `targets`. */
+export function formatPath(start: string, path: JsonPath): string {
+  return path.reduce<string>((text, name) => {
+    if (typeof name === 'number') return `${text}[${name}]`;
+    return /^[A-Za-z_]\w*$/u.test(name) ? `${text}.${name}` : `${text}[${quote(name)}]`;
+  }, start);
 }
 
 /** A value in a message; nothing that stands in it is called, so a hostile `toString` member stays text. */

@@ -144,6 +144,29 @@ test('read() goes on with the old bytes when the object is replaced meanwhile', 
   assert.equal((await collect(body)).toString(), 'one');
 });
 
+test('read() keeps no file open when nobody reads the body', async (t) => {
+  const { store } = await newStore(t);
+  await put(store, 'x'.repeat(3 << 20));
+  const openFiles = async (): Promise<number> => (await readdir('/dev/fd')).length;
+  const before = await openFiles();
+  const { body } = await store.read(PATH);
+  await store.read(PATH);
+  assert.equal(await openFiles(), before);
+  for await (const chunk of body) {
+    assert.equal(chunk.length, 1 << 20);
+    break;
+  }
+  assert.equal(await openFiles(), before);
+});
+
+test('read() throws store/failed when a large object is replaced before its bytes are read', async (t) => {
+  const { store } = await newStore(t);
+  const version = await put(store, 'x'.repeat(3 << 20));
+  const { body } = await store.read(PATH);
+  await put(store, 'y'.repeat(3 << 20), { version });
+  await assert.rejects(collect(body), { code: 'store/failed', details: { path: PATH, call: 'read' } });
+});
+
 test('a symbolic link is no object when it stands in the place of one', async (t) => {
   const { root, store } = await newStore(t);
   const outside = join(root, '..', 'secret');

@@ -19,7 +19,7 @@ export function lintSignatures(file: SignedRole, name: string, authorities: read
   if (payload === undefined) return;
   const seen = new Set<KeyId>();
   const valid = new Map<KeyId, string>();
-  let isClean = true;
+  let isExplained = false;
   for (const signature of file.signatures) {
     const { keyid } = signature;
     const key = keyOf(keyid, authorities);
@@ -27,11 +27,11 @@ export function lintSignatures(file: SignedRole, name: string, authorities: read
     seen.add(keyid);
     if (problem === undefined && key !== undefined) valid.set(keyid, keyContentOf(key));
     if (problem === undefined) continue;
-    isClean = false;
+    if (problem.severity === undefined) isExplained = true;
     report(problem.rule, at, `the signature by key ${keyid.slice(0, 12)}… ${problem.message}`, problem.severity);
   }
-  // A signature that was reported explains a threshold that is not met.
-  if (isClean) for (const { roleKeys } of authorities) lintThreshold(roleKeys, valid, at, report);
+  // An error on a signature explains a threshold that is not met.
+  if (!isExplained) for (const { roleKeys } of authorities) lintThreshold(roleKeys, valid, at, report);
 }
 
 function payloadOf(file: SignedRole, name: string, report: Report): Uint8Array | undefined {
@@ -59,7 +59,9 @@ const REPEATED: Problem = { rule: 8, message: 'is not its only one: go-tuf, pyth
 function problemOf(signature: Signature, key: PublicKey | undefined, payload: Uint8Array): Problem | undefined {
   if (signature.sig === '') return { rule: 8, message: 'is empty: no client counts it', severity: 'warning' };
   const sig = signatureBytes(signature);
-  if (sig === undefined) return { rule: 8, message: 'is not hexadecimal: go-tuf refuses the whole file' };
+  if (sig === undefined || signature.sig !== signature.sig.toLowerCase()) {
+    return { rule: 8, message: 'is not lowercase hexadecimal: go-tuf refuses the whole file' };
+  }
   if (key === undefined) return { rule: 8, message: 'is by a key that is not listed for this role: no client counts it' };
   if (verifySignature(key, signature, payload)) return undefined;
   return (

@@ -36,9 +36,13 @@ function lintCustom(custom: unknown, at: string, report: Report): void {
   lintCustomValue(custom, at, report);
 }
 
-/** Numbers are rule 18's, here as everywhere. */
 function lintCustomValue(value: unknown, at: string, report: Report): void {
-  if (value === null) report(12, at, 'it is null; expected text, true or false, a list, an object or a whole number');
-  else if (Array.isArray(value)) value.forEach((item, index) => lintCustomValue(item, `${at}[${index}]`, report));
+  if (value === null || (typeof value === 'number' && !Number.isSafeInteger(value))) {
+    report(
+      12,
+      at,
+      `it is ${show(value)}; expected text, true or false, a list, an object or a whole number: tough refuses or rewrites others`,
+    );
+  } else if (Array.isArray(value)) value.forEach((item, index) => lintCustomValue(item, `${at}[${index}]`, report));
   else for (const [name, item] of membersOf(value)) lintCustomValue(item, member(at, name), report);
 }
