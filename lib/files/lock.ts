@@ -6,6 +6,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import type * as Sqlite from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
 import { GantryError, quote, refuseAborted } from '../errors.ts';
 import { fromSystemError } from './system-error.ts';
@@ -34,11 +35,13 @@ export async function withLock<T>(path: string, options: LockOptions, work: () =
   const before = queues.get(key) ?? Promise.resolve();
   const { promise: done, resolve: leave } = Promise.withResolvers<void>();
   // Who gives up keeps its place until it would have been its turn, so that the next one still waits for the holder.
-  const mine = before.then(async () => done);
-  queues.set(key, mine);
-  void mine.then(() => {
+  const stay = async (): Promise<void> => {
+    await before;
+    await done;
     if (queues.get(key) === mine) queues.delete(key);
-  });
+  };
+  const mine = stay();
+  queues.set(key, mine);
   try {
     await waitForTurn(before, key, options);
     return await holdLock(key, deadline, options, work);
@@ -71,22 +74,22 @@ async function holdLock<T>(path: string, deadline: number, options: LockOptions,
   }
 }
 
-let sqlite: typeof import('node:sqlite') | undefined;
+let sqlite: typeof Sqlite | undefined;
 
 /** On some Nodes the first load warns that SQLite is experimental, which a user cannot act on; every other warning passes. */
-function loadSqlite(): typeof import('node:sqlite') {
+function loadSqlite(): typeof Sqlite {
   if (sqlite !== undefined) return sqlite;
-  const emitWarning = process.emitWarning;
+  const original: unknown = Reflect.get(process, 'emitWarning');
+  const emit = process.emitWarning.bind(process);
   process.emitWarning = (...args: readonly unknown[]) => {
-    if (String(args[0]).startsWith('SQLite is an experimental feature')) return;
-    Reflect.apply(emitWarning, process, args);
+    if (!String(args[0]).startsWith('SQLite is an experimental feature')) Reflect.apply(emit, process, args);
   };
   try {
     // Loaded at once, so that nobody else can warn while we listen.
     sqlite = process.getBuiltinModule('node:sqlite');
     return sqlite;
   } finally {
-    process.emitWarning = emitWarning;
+    Reflect.set(process, 'emitWarning', original);
   }
 }
 

@@ -13,7 +13,7 @@ export class ByteReader {
     return this.#offset;
   }
 
-  /** The next bytes, fewer only at the end; valid until the next call. */
+  /** The next bytes, fewer only at the end. */
   async take(length: number): Promise<Buffer> {
     const bytes = await this.peek(length);
     this.#held = this.#held.subarray(bytes.length);
@@ -44,6 +44,7 @@ export class ByteReader {
       parts.push(Buffer.from(next.value.buffer, next.value.byteOffset, next.value.length));
       have += next.value.length;
     }
+    // A copy, so that what was taken stays as it was whatever the source does with its chunks.
     this.#held = Buffer.concat(parts);
   }
 }

@@ -1,6 +1,7 @@
 /**
- * LZ4 frames, for stock updog: what `lz4` writes by default, in independent 4 MiB blocks with content size and content checksum
- * (LZ4 frame format 1.6.1; magic 0x184D2204).
+ * LZ4 frames, for stock updog: independent 1 MiB blocks, content size and content checksum (LZ4 frame format 1.6.1; magic 0x184D2204).
+ *
+ * Blocks of 4 MiB, which `lz4` writes by default, save 0.2 % and cost 150 MB more: the library's buffers wait for the collector.
  */
 import { GantryError, refuseAborted } from '../errors.ts';
 import { blocksOf } from './blocks.ts';
@@ -11,7 +12,7 @@ import { checksum32, streamChecksum32, type Checksum32 } from './xxh32.ts';
 const MAGIC = 0x184d2204;
 const SKIPPABLE_MAGIC = 0x184d2a50;
 const BLOCK_SIZES: Readonly<Record<number, number>> = { 4: 1 << 16, 5: 1 << 18, 6: 1 << 20, 7: 1 << 22 };
-const WRITTEN_BLOCK_ID = 7;
+const WRITTEN_BLOCK_ID = 6;
 const UNCOMPRESSED = 0x8000_0000;
 /** A linked block looks back this far. */
 const WINDOW_BYTES = 1 << 16;
@@ -121,7 +122,7 @@ interface FrameHeader {
 async function readHeader(reader: ByteReader): Promise<FrameHeader> {
   const at = reader.offset;
   if ((await take(reader, 4)).readUInt32LE() !== MAGIC) throw badLz4(at, 'it does not start with the magic number of an LZ4 frame');
-  const start = Buffer.from(await take(reader, 2));
+  const start = await take(reader, 2);
   const [flags, sizes] = [start.readUInt8(0), start.readUInt8(1)];
   const has = (bit: number): boolean => (flags & (1 << bit)) !== 0;
   const blockBytes = BLOCK_SIZES[(sizes >> 4) & 7];
@@ -129,7 +130,7 @@ async function readHeader(reader: ByteReader): Promise<FrameHeader> {
     throw badLz4(at, 'its header has a version or flags that are not known');
   }
   if (has(0)) throw badLz4(at, 'it needs a dictionary');
-  const size = Buffer.from(await take(reader, has(3) ? 8 : 0));
+  const size = await take(reader, has(3) ? 8 : 0);
   const stated = (await take(reader, 1)).readUInt8();
   if ((await headerChecksum(Buffer.concat([start, size]))) !== stated) throw badLz4(at, 'the checksum of its header does not match');
   return {
@@ -153,7 +154,7 @@ async function* decodeFrame(reader: ByteReader): AsyncGenerator<Uint8Array, void
     const stored = (size & UNCOMPRESSED) !== 0;
     const storedBytes = (size & ~UNCOMPRESSED) >>> 0;
     if (storedBytes > header.blockBytes) throw badLz4(at, `a block has ${storedBytes} bytes; expected at most ${header.blockBytes}`);
-    const data = Buffer.from(await take(reader, storedBytes));
+    const data = await take(reader, storedBytes);
     if (header.blockChecksum && (await take(reader, 4)).readUInt32LE() !== (await checksum32(data))) {
       throw badLz4(at, 'the checksum of a block does not match');
     }

@@ -106,7 +106,7 @@ function visit(value: unknown, path: (string | number)[], report: ReportBreach):
       visitMemberName(name, path, report);
       step(item, name, path, report);
     }
-  } else report(path, 'formless', `it is ${show(value)}, which JSON does not have`);
+  } else report(path, 'formless', `it is ${show(value)}, which is not JSON: no client can be told of it`);
 }
 
 function step(value: unknown, name: string | number, path: (string | number)[], report: ReportBreach): void {
@@ -117,7 +117,7 @@ function step(value: unknown, name: string | number, path: (string | number)[], 
 
 function visitText(text: string, path: JsonPath, report: ReportBreach): void {
   if (PRINTABLE_ASCII.test(text)) return;
-  if (!text.isWellFormed()) report(path, 'formless', 'its text has half of a surrogate pair, which has no UTF-8 form');
+  if (!text.isWellFormed()) report(path, 'formless', 'its text has half of a surrogate pair, which no client can write in UTF-8');
   else if (text.normalize('NFC') !== text) report(path, 'divergent', 'its text is not in Unicode form NFC: tough normalises it');
 }
 
@@ -139,8 +139,8 @@ function memberNameProblem(name: string): string | undefined {
   // Below "#" lie control characters, the blank, "!" and the quote: tough sorts by the encoded text with its closing quote.
   if (/[^#-\u{10ffff}]/u.test(name)) return 'has a blank, "!", a quote or a control character: tough sorts it differently';
   if (PRINTABLE_ASCII.test(name)) return undefined;
-  if (!name.isWellFormed()) return 'has half of a surrogate pair, which has no UTF-8 form';
-  if (/[\u{10000}-\u{10ffff}]/u.test(name)) return 'has a character beyond U+FFFF: the canonicalisers sort it differently';
+  if (!name.isWellFormed()) return 'has half of a surrogate pair, which no client can write in UTF-8';
+  if (/[\u{10000}-\u{10ffff}]/u.test(name)) return 'has a character beyond U+FFFF: tough and python-tuf sort it differently than tuf-js';
   return name.normalize('NFC') === name ? undefined : 'is not in Unicode form NFC: tough normalises it';
 }
 

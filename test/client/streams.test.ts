@@ -67,7 +67,12 @@ test('verifiedImageStream() gives the raw image when it is published in frames, 
   for (const name of [FRAMED, LZ4, FOREIGN]) assert.deepEqual(await drain(client.verifiedImageStream(client.target(name))), RAW, name);
   assert.equal((await drain(client.verifiedImageStream(client.target(PLAIN)))).toString(), 'read me');
   const chunks: Buffer[] = [];
-  const sink = new Writable({ write: (chunk: Buffer, _, done) => void (chunks.push(chunk), done()) });
+  const sink = new Writable({
+    write(chunk: Buffer, _, done) {
+      chunks.push(chunk);
+      done();
+    },
+  });
   await pipeline(client.imageReadable(client.target(FRAMED)), sink);
   assert.deepEqual(Buffer.concat(chunks), RAW);
   assert.deepEqual(await stateFiles(host.stateDirectory), KEPT);

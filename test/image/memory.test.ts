@@ -5,7 +5,8 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
-const LIMIT_BYTES = 200e6;
+/** Node with these modules takes 95 MB, and its garbage collector lets about 64 MiB of buffers gather. */
+const LIMIT_BYTES = 240e6;
 const IMAGE_BYTES = 256 << 20;
 const at = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href);
 
@@ -37,6 +38,5 @@ for (const [name, expression] of Object.entries(FORMATS)) {
     assert.equal(lengthBytes, IMAGE_BYTES);
     assert.ok(compressedBytes > IMAGE_BYTES / 10, `${compressedBytes} bytes after compression are too few to say anything`);
     assert.ok(peakBytes < LIMIT_BYTES, `the peak was ${(peakBytes / 1e6).toFixed(0)} MB`);
-    console.log(`${name}: peak ${(peakBytes / 1e6).toFixed(0)} MB`);
   });
 }

@@ -24,7 +24,7 @@ export function lintDelegations(role: Members, name: string, report: Report): vo
   delegations['roles'].forEach((entry: unknown, index) => {
     const here = `${at}.roles[${index}]`;
     if (!isObject(entry)) {
-      report(14, here, `it is ${show(entry)}; expected an object`);
+      report(14, here, `it is ${show(entry)}; expected an object: every client refuses the role`);
       return;
     }
     lintDelegatedRole(entry, delegations['keys'], here, report);
@@ -37,7 +37,7 @@ function lintDelegatedRole(role: Members, keys: unknown, at: string, report: Rep
   lintMembers(role, ROLE_MEMBERS, at, report);
   lintName(role['name'], at, report);
   const { terminating, paths, path_hash_prefixes: prefixes } = role;
-  if (typeof terminating !== 'boolean') report(14, `${at}.terminating`, `it is ${show(terminating)}; expected true or false`);
+  if (typeof terminating !== 'boolean') report(14, `${at}.terminating`, `it is ${show(terminating)}; expected true or false: clients refuse the role without it`);
   if ((paths === undefined) === (prefixes === undefined)) {
     report(14, at, 'it has both paths and path_hash_prefixes, or neither; expected one: tough, tuf-js and python-tuf refuse both');
   }
@@ -50,13 +50,13 @@ function lintName(name: unknown, at: string, report: Report): void {
   if (typeof name !== 'string' || !ROLE_NAME.test(name)) {
     report(14, `${at}.name`, `it is ${show(name)}; expected letters, digits, _ and -, a letter first: tuf-js fails on a number`);
   } else if (TOP_ROLES.has(name)) {
-    report(14, `${at}.name`, `it is ${show(name)}; expected another name than those of the top roles, whose files it would share`);
+    report(14, `${at}.name`, `it is ${show(name)}; expected another name: clients would take the top role's file for it`);
   }
 }
 
 function lintPrefixes(prefixes: unknown, at: string, report: Report): void {
   if (!Array.isArray(prefixes) || !prefixes.every((prefix) => typeof prefix === 'string' && HASH_PREFIX.test(prefix))) {
-    report(14, at, 'it is not a list of lowercase hexadecimal prefixes');
+    report(14, at, 'it is not a list of lowercase hexadecimal prefixes: no client finds targets behind others');
   } else report(14, at, 'go-tuf does not find targets behind hash prefixes; delegation by paths serves every client', 'warning');
 }
 

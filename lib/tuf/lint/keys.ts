@@ -7,7 +7,7 @@ import type { PublicKey } from '../types.ts';
 import { isObject, member, membersOf, unknownMembers, type Report } from './finding.ts';
 
 export function lintKeys(keys: unknown, at: string, report: Report): void {
-  if (!isObject(keys)) report(6, at, `it is ${show(keys)}; expected an object of public keys`);
+  if (!isObject(keys)) report(6, at, `it is ${show(keys)}; expected an object of public keys: no client reads the role`);
   const ids = new Map<string, string>();
   for (const [keyId, value] of membersOf(keys)) {
     const here = member(at, keyId);
@@ -25,7 +25,7 @@ export function lintKeys(keys: unknown, at: string, report: Report): void {
 function lintForm(key: PublicKey, at: string, report: Report): void {
   const extra = [...unknownMembers({ ...key }, ['keytype', 'scheme', 'keyval']), ...unknownMembers({ ...key.keyval }, ['public'])];
   if (extra.length > 0) {
-    report(6, at, `it has the extra members ${extra.map(quote).join(', ')}; expected keytype, scheme and keyval only`, 'warning');
+    report(6, at, `it has the extra members ${extra.map(quote).join(', ')}; expected keytype, scheme and keyval only: clients hash all of it into the key id`, 'warning');
   }
   const usual = publicKeyFromKeyObject(keyObjectOf(key)).keyval.public;
   if (withoutBlanks(usual) !== withoutBlanks(key.keyval.public)) {
@@ -37,7 +37,7 @@ function lintKeyId(key: PublicKey, keyId: string, at: string, report: Report): v
   const computed = accepted(() => keyIdOf(key), at, report);
   if (computed === undefined) return;
   if (computed !== keyId) report(7, at, `its id should be ${computed}: tough refuses the whole file otherwise`);
-  if (exampleKeyIds.has(computed)) report(6, at, 'it is one of the example keys, whose private half everybody has', 'warning');
+  if (exampleKeyIds.has(computed)) report(6, at, 'it is one of the example keys, whose private half everybody has: any host can be fooled', 'warning');
 }
 
 /** What a step gives, or undefined when the key is refused: then nothing else can be said of it. */
@@ -58,7 +58,7 @@ function withoutBlanks(text: string): string {
 /** @param keys what the ids must be found in */
 export function lintRoleKeys(role: unknown, keys: unknown, at: string, report: Report): void {
   if (!isObject(role) || !Array.isArray(role['keyids'])) {
-    report(9, at, 'it has no list of key ids');
+    report(9, at, 'it has no list of key ids: every client refuses the file');
     return;
   }
   const keyIds: readonly unknown[] = role['keyids'];
@@ -71,6 +71,6 @@ export function lintRoleKeys(role: unknown, keys: unknown, at: string, report: R
   }
   const { threshold } = role;
   if (typeof threshold !== 'number' || !Number.isSafeInteger(threshold) || threshold < 1 || threshold > distinct.size) {
-    report(9, `${at}.threshold`, `it is ${show(threshold)}; expected 1 to ${distinct.size}, the number of its keys`);
+    report(9, `${at}.threshold`, `it is ${show(threshold)}; expected 1 to ${distinct.size}, the number of its keys: no client accepts the role otherwise`);
   }
 }

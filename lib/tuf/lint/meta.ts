@@ -21,16 +21,16 @@ export function lintSnapshot(role: Members, report: Report): void {
   const { meta } = role;
   lintMeta(meta, 'snapshot.meta', report);
   const names = new Set(membersOf(meta).map(([name]) => name));
-  if (!names.has('targets.json')) report(11, 'snapshot.meta', 'it does not name targets.json');
+  if (!names.has('targets.json')) report(11, 'snapshot.meta', 'it does not name targets.json: every client refuses the snapshot');
   if (names.has('root.json')) report(11, 'snapshot.meta', 'it names root.json, which no client needs', 'warning');
 }
 
 function lintMeta(meta: unknown, at: string, report: Report): void {
-  if (!isObject(meta)) report(11, at, `it is ${show(meta)}; expected an object of files`);
+  if (!isObject(meta)) report(11, at, `it is ${show(meta)}; expected an object of files: every client refuses the role`);
   for (const [name, entry] of membersOf(meta)) {
     const here = member(at, name);
     if (!isObject(entry)) {
-      report(11, here, `it is ${show(entry)}; expected an object`);
+      report(11, here, `it is ${show(entry)}; expected an object: every client refuses the role`);
       continue;
     }
     for (const needed of ['version', 'length', 'hashes']) {

@@ -7,7 +7,7 @@ const PATTERN = /^[A-Za-z0-9._*?+/-]+$/u;
 
 export function lintPatterns(patterns: unknown, at: string, report: Report): void {
   if (!Array.isArray(patterns)) {
-    report(15, at, `it is ${show(patterns)}; expected a list of patterns`);
+    report(15, at, `it is ${show(patterns)}; expected a list of patterns: every client refuses the role`);
     return;
   }
   for (const pattern of patterns) {

@@ -24,7 +24,7 @@ export function lintCommon(role: Members, name: string, report: Report): void {
     report(3, `${name}.spec_version`, `it is ${show(spec)}; expected "1.0.0": tuftool edits no other`, 'warning');
   }
   if (typeof version !== 'number' || !Number.isSafeInteger(version) || version < 1) {
-    report(4, `${name}.version`, `it is ${show(version)}; expected a whole number from 1 to 2^53-1`);
+    report(4, `${name}.version`, `it is ${show(version)}; expected a whole number from 1 to 2^53-1: clients refuse or round others`);
   }
 }
 

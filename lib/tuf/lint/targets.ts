@@ -5,7 +5,7 @@ import { isObject, member, membersOf, type Members, type Report } from './findin
 import { lintHashes } from './meta.ts';
 
 export function lintTargets(role: Members, name: string, report: Report): void {
-  if (!isObject(role['targets'])) report(12, `${name}.targets`, `it is ${show(role['targets'])}; expected an object of targets`);
+  if (!isObject(role['targets'])) report(12, `${name}.targets`, `it is ${show(role['targets'])}; expected an object of targets: every client refuses the role`);
   for (const [path, entry] of membersOf(role['targets'])) {
     const here = member(`${name}.targets`, path);
     if (!TargetPath.isPortable(path)) {
@@ -16,12 +16,12 @@ export function lintTargets(role: Members, name: string, report: Report): void {
       );
     }
     if (!isObject(entry)) {
-      report(12, here, `it is ${show(entry)}; expected an object`);
+      report(12, here, `it is ${show(entry)}; expected an object: every client refuses the role`);
       continue;
     }
     const { length } = entry;
     if (typeof length !== 'number' || !Number.isSafeInteger(length) || length < 0) {
-      report(12, `${here}.length`, `it is ${show(length)}; expected a number of bytes`);
+      report(12, `${here}.length`, `it is ${show(length)}; expected a number of bytes: every client refuses the role`);
     }
     lintHashes(entry['hashes'], `${here}.hashes`, report);
     if (entry['custom'] !== undefined) lintCustom(entry['custom'], `${here}.custom`, report);
