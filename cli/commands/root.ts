@@ -20,10 +20,13 @@ const initRoot: CommandSpec = {
   examples: ['gantry root init --root root-a,root-b,root-c --threshold root=2 --targets targets --snapshot online --timestamp online'],
   async run(context, _, options) {
     const { workspace } = await openWorkspaceSession(context, options);
+    const { withWorkspaceLock } = await import('../../lib/workspace/workspace.ts');
     const { draftFirstRoot } = await import('../../lib/workspace/draft-root.ts');
     const names = Object.fromEntries(ROLES.map((role) => [role, listOption(options, role)])) as Record<RoleName, readonly string[]>;
     const thresholds = thresholdsOf(options);
-    const { path, root } = await draftFirstRoot(workspace, { names, thresholds }, context.now);
+    const { path, root } = await withWorkspaceLock(workspace, async () =>
+      draftFirstRoot(workspace, { names, thresholds }, context.now),
+    );
     return {
       json: { draft: path, version: root.version, expires: root.expires, roles: root.roles },
       lines: [

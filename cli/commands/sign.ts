@@ -15,11 +15,14 @@ export const sign: CommandSpec = {
   async run(context, _, options) {
     const { workspace, store } = await openWorkspaceSession(context, options);
     const { signDrafts } = await import('../../lib/publish/sign.ts');
+    const { withWorkspaceLock } = await import('../../lib/workspace/workspace.ts');
     const { namedKeys } = await import('../../lib/workspace/key-ring.ts');
     const names = new Map<string, string>((await namedKeys(workspace)).map(({ keyId, name }) => [keyId, name]));
     const nameOf = (keyId: string): string => names.get(keyId) ?? shortId(keyId);
     const session = await openKeySession(context, options, workspace);
-    const { items, redrafted } = await signDrafts(workspace, store, { ...session, now: context.now });
+    const { items, redrafted } = await withWorkspaceLock(workspace, async () =>
+      signDrafts(workspace, store, { ...session, now: context.now }),
+    );
     const missing = items.flatMap((item) => item.missing);
     const lines = [
       ...redrafted.map(

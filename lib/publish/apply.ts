@@ -3,7 +3,7 @@
  * and running the same plan again finds what is there already.
  */
 import { createHash } from 'node:crypto';
-import { GantryError, isGantryError, quote } from '../errors.ts';
+import { GantryError, isGantryError, quote, refuseAborted } from '../errors.ts';
 import { bytesSource } from '../store/source.ts';
 import type { ByteSource, Store } from '../store/store.ts';
 import { readObject } from './live-state.ts';
@@ -30,7 +30,7 @@ export interface ApplyOptions {
 export async function applyPublication(plan: PublicationPlan, store: Store, options: ApplyOptions): Promise<readonly AppliedWrite[]> {
   const applied: AppliedWrite[] = [];
   for (const write of plan.writes) {
-    options.signal?.throwIfAborted();
+    refuseAborted(options.signal);
     const one = { write, sent: await applyWrite(write, store, options) };
     applied.push(one);
     options.onApplied?.(one);

@@ -124,7 +124,8 @@ function visitText(text: string, path: JsonPath, report: ReportBreach): void {
 function visitNumber(value: number, path: JsonPath, report: ReportBreach): void {
   if (!Number.isSafeInteger(value)) {
     report(path, 'formless', `it is ${value}; expected a whole number within ±(2^53-1): tough, python-tuf and go-tuf refuse others`);
-  } else if (Object.is(value, -0)) report(path, 'divergent', 'it is -0, which tough reads as a float; expected 0');
+  } else if (Object.is(value, -0))
+    report(path, 'formless', 'it is -0, which has the form of 0, and which tough reads as a float; expected 0');
 }
 
 function visitMemberName(name: string, path: (string | number)[], report: ReportBreach): void {

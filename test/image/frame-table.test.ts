@@ -34,12 +34,13 @@ test('encodeFrameTable() writes the layout of docs/formats.md', () => {
   const bytes = Buffer.from(encodeFrameTable(tableOf(FRAME_RAW_BYTES + 5)));
   assert.equal(bytes.length, 60 + 2 * 68);
   assert.equal(bytes.toString('latin1', 0, 8), 'GANTRYFT');
-  assert.equal(bytes.toString('hex', 8, 24), '0001' + '0000' + '00100000' + '0000000000100005');
+  assert.deepEqual([bytes.readUInt16BE(8), bytes.readUInt16BE(10), bytes.readUInt32BE(12)], [1, 0, 0x0010_0000]);
+  assert.equal(bytes.readBigUInt64BE(16), 0x0010_0005n);
   assert.equal(bytes.toString('hex', 24, 56), digest('image'));
-  assert.equal(bytes.toString('hex', 56, 64), '00000002' + '00000001');
+  assert.deepEqual([bytes.readUInt32BE(56), bytes.readUInt32BE(60)], [2, 1]);
   assert.equal(bytes.toString('hex', 64, 96), digest('frame 0'));
   assert.equal(bytes.toString('hex', 96, 128), digest('raw 0'));
-  assert.equal(bytes.toString('hex', 128, 132), '00000002');
+  assert.equal(bytes.readUInt32BE(128), 2);
 });
 
 test('decodeFrameTable() gives back what encodeFrameTable() wrote', () => {

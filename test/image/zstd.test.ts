@@ -106,7 +106,11 @@ test('compressFrames() throws a RangeError when the level or the concurrency doe
 });
 
 /** Counts what was asked of it, and whether it was told to stop. */
-function observed(chunk: Uint8Array): { readonly source: AsyncIterable<Uint8Array>; taken(): number; closed(): boolean } {
+function observed(chunk: Uint8Array): {
+  readonly source: AsyncIterable<Uint8Array>;
+  readonly taken: () => number;
+  readonly closed: () => boolean;
+} {
   let taken = 0;
   let closed = false;
   async function* source(): AsyncGenerator<Uint8Array, void, undefined> {

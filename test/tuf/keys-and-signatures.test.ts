@@ -3,6 +3,7 @@ import { constants, generateKeyPairSync, sign, type KeyObject } from 'node:crypt
 import { describe, test } from 'node:test';
 import { generatePrivateKey } from '../../lib/keys/generate.ts';
 import { signerFromKeyObject } from '../../lib/keys/key-signer.ts';
+import { canonicalBytesAsRead } from '../../lib/tuf/canonical.ts';
 import { tufDate } from '../../lib/tuf/date.ts';
 import { keyIdOf, parseKeyId, parsePublicKey, publicKeyFromKeyObject, publicKeyFromPem, publicKeyToPem } from '../../lib/tuf/key.ts';
 import { sha256Hex } from '../../lib/tuf/hash.ts';
@@ -72,6 +73,31 @@ describe('keys', () => {
     });
   });
 
+  test('publicKeyFromPem() refuses everything but one block of SPKI', () => {
+    const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const spki = publicKey.export({ format: 'pem', type: 'spki' });
+    const pkcs8 = privateKey.export({ format: 'pem', type: 'pkcs8' });
+    const pkcs1 = publicKey.export({ format: 'pem', type: 'pkcs1' });
+    for (const bad of ['', pkcs1, pkcs8, pkcs8 + spki, spki + pkcs8, spki + spki, spki.replace(/[A-Z]/u, '!'), spki.slice(0, 90)]) {
+      assert.throws(() => publicKeyFromPem(bad), { code: 'tuf/malformed' });
+      const key = { keytype: 'rsa', scheme: 'rsassa-pss-sha256', keyval: { public: bad } };
+      assert.throws(() => parsePublicKey(key, 'root.keys'), {
+        code: 'tuf/malformed',
+        details: { what: 'public key', at: 'root.keys.keyval.public' },
+      });
+    }
+    assert.equal(publicKeyFromPem(`\r\n${spki.replaceAll('\n', '\r\n')}`).keyval.public, spki);
+  });
+
+  test('publicKeyFromPem() writes an ECDSA point uncompressed, which is how tough reads it', () => {
+    const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const point = publicKey.export({ format: 'der', type: 'spki' }).subarray(-64);
+    const compressed = Buffer.concat([Buffer.from([2 + ((point.at(-1) ?? 0) & 1)]), point.subarray(0, 32)]);
+    const der = Buffer.concat([Buffer.from('3039301306072a8648ce3d020106082a8648ce3d030107032200', 'hex'), compressed]);
+    const pem = `-----BEGIN PUBLIC KEY-----\n${der.toString('base64')}\n-----END PUBLIC KEY-----\n`;
+    assert.equal(publicKeyFromPem(pem).keyval.public, publicKey.export({ format: 'pem', type: 'spki' }));
+  });
+
   test('parseKeyId() takes 64 lowercase hexadecimal digits only', () => {
     assert.equal(parseKeyId('ab'.repeat(32)), 'ab'.repeat(32));
     for (const bad of ['', 'AB'.repeat(32), 'ab'.repeat(31), 'zz'.repeat(32), 7])
@@ -90,6 +116,13 @@ describe('verifySignature()', () => {
         assert.ok(!verifySignature(signer.key, { ...signature, sig }, PAYLOAD));
     });
   }
+
+  test('refuses a signature of any length without throwing', async () => {
+    const { key, keyId } = signerFromKeyObject(await generatePrivateKey('ecdsa'));
+    for (const sig of ['a', 'ab'.repeat(5_000_000), 'ab '.repeat(9), '\0'.repeat(64)]) {
+      assert.equal(verifySignature(key, { keyid: keyId, sig }, PAYLOAD), false);
+    }
+  });
 
   test('refuses RSA-PSS with another salt length, as tough does', () => {
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -146,5 +179,39 @@ describe('thresholds', () => {
         ),
       },
     );
+  });
+
+  test('verifyThreshold() counts a key once when its PEM is written in two ways, and says so', async () => {
+    const one = signerFromKeyObject(await generatePrivateKey('ecdsa'));
+    const twin: PublicKey = { ...one.key, keyval: { public: `${one.key.keyval.public}\n` } };
+    const twinId = keyIdOf(twin);
+    const payload = signingPayload(envelope().signed);
+    const signatures = [await one.sign(payload), { ...(await one.sign(payload)), keyid: twinId }];
+    const keys = { [one.keyId]: one.key, [twinId]: twin };
+    assert.throws(() => verifyThreshold({ ...envelope(), signatures }, keys, { keyids: [one.keyId, twinId], threshold: 2 }, 'timestamp'), {
+      code: 'tuf/threshold',
+      details: { role: 'timestamp', version: 7, valid: [one.keyId], threshold: 2 },
+      message: `Cannot accept timestamp version 7: 1 of 2 needed signatures are valid; signed by key ${twinId.slice(0, 12)}…, which is the same as a key that counted already`,
+    });
+  });
+
+  test('verifyThreshold() names three keys that are not listed, counts the rest, and a listed one that is not in keys', () => {
+    const ids = [1, 2, 3, 4, 5].map((digit) => parseKeyId(`${digit}`.repeat(64)));
+    const absent = parseKeyId('a'.repeat(64));
+    const signatures = [...ids, absent].map((keyid) => ({ keyid, sig: '' }));
+    assert.throws(() => verifyThreshold({ ...envelope(), signatures }, {}, { keyids: [absent], threshold: 1 }, 'timestamp'), {
+      message:
+        'Cannot accept timestamp version 7: 0 of 1 needed signatures are valid; ' +
+        'signed by keys 111111111111…, 222222222222…, 333333333333… and 2 more, which are not (or no longer) listed for this role; ' +
+        'signed by key aaaaaaaaaaaa…, which is listed for this role, but not in keys',
+    });
+  });
+
+  test('verifyThreshold() accepts what others signed, though we would not have written it', async () => {
+    const signer = signerFromKeyObject(await generatePrivateKey('ed25519'));
+    const signed = { ...envelope().signed, 'a b': 'u\u0308' };
+    assert.throws(() => signingPayload(signed), { code: 'tuf/malformed' });
+    const signatures = [await signer.sign(canonicalBytesAsRead(signed))];
+    verifyThreshold({ signed, signatures }, { [signer.keyId]: signer.key }, { keyids: [signer.keyId], threshold: 1 }, 'timestamp');
   });
 });

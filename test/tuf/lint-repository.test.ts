@@ -8,7 +8,7 @@ import type { Signer } from '../../lib/keys/signer.ts';
 import { keyIdOf, publicKeyFromKeyObject } from '../../lib/tuf/key.ts';
 import { lintRepository, type RepositoryFiles } from '../../lib/tuf/lint.ts';
 import { readSignedRole, sealEnvelope, signingPayload } from '../../lib/tuf/role.ts';
-import type { DelegatedRole, Role, Root, SignedRole, Snapshot, Targets, Timestamp } from '../../lib/tuf/types.ts';
+import type { Role, Root, SignedRole, Snapshot, Targets, Timestamp } from '../../lib/tuf/types.ts';
 import { assertFinds, changed, makeScene, metaOf, seal, TARGET, type Scene } from './scene.ts';
 
 let scene: Scene;
@@ -118,7 +118,7 @@ describe('signatures', () => {
 function delegating(change: Record<string, unknown>): Targets {
   const [role] = scene.targets.delegations.roles;
   const merged: unknown = Object.fromEntries(Object.entries({ ...role, ...change }).filter(([, value]) => value !== undefined));
-  return changed(scene.targets, ['delegations', 'roles'], [merged as DelegatedRole]) as Targets;
+  return changed(scene.targets, ['delegations', 'roles'], [merged]);
 }
 
 describe('the root chain', () => {
@@ -232,7 +232,9 @@ describe('bytes', () => {
     const sealed = scene.files.timestamp;
     assert.ok(sealed !== undefined);
     for (const written of ['1.0', '1e0', '1E0', '10e-1']) {
-      const text: string = Buffer.from(sealed.bytes).toString().replace('"version": 1,\n    "expires"', `"version": ${written},\n    "expires"`);
+      const text: string = Buffer.from(sealed.bytes)
+        .toString()
+        .replace('"version": 1,\n    "expires"', `"version": ${written},\n    "expires"`);
       assert.ok(text.includes(written));
       assertFinds(lintRepository(withTimestamp(readSignedRole(Buffer.from(text), 'timestamp'))), [18]);
     }

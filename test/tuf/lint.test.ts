@@ -151,7 +151,7 @@ const WARNINGS: readonly Breach[] = [
     'hash prefixes',
     'targets',
     ['delegations', 'roles'],
-    ({ targets }) => targets.delegations.roles.map(({ paths: _, ...role }) => ({ ...role, path_hash_prefixes: ['0a'] })),
+    ({ signers: [, , { keyId }] }) => [{ name: 'team', keyids: [keyId], threshold: 1, terminating: true, path_hash_prefixes: ['0a'] }],
   ],
   [[15], 'a star in front of a slash', 'targets', [...ROLE_PATH, 'paths'], is(['*/a'])],
 ];

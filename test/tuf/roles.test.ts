@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
 import { GantryError } from '../../lib/errors.ts';
-import { canonicalBytes } from '../../lib/tuf/canonical.ts';
+import { canonicalBytes, canonicalBytesAsRead } from '../../lib/tuf/canonical.ts';
 import { dateOf, isWritableDate, parseTufDate, tufDate } from '../../lib/tuf/date.ts';
 import { parseSha256Hex, sha256Hex } from '../../lib/tuf/hash.ts';
+import { lintRole } from '../../lib/tuf/lint.ts';
 import { parseEnvelope, readSignedRole, sealEnvelope } from '../../lib/tuf/role.ts';
 import { TargetPath } from '../../lib/tuf/target-path.ts';
 
@@ -16,7 +16,6 @@ const TIMESTAMP = {
   expires: '2030-01-01T00:00:00Z',
   meta: { 'snapshot.json': { version: 2, length: 10, hashes: { sha256: SHA } } },
 };
-const ROLES = ['root', 'targets', 'snapshot', 'timestamp'] as const;
 
 function fileOf(signed: unknown, signatures: unknown = []): Uint8Array {
   return Buffer.from(JSON.stringify({ signed, signatures }));
@@ -33,25 +32,29 @@ describe('canonicalBytes()', () => {
     }
   });
 
-  test('does not depend on the order of members, and is JSON of the same value', () => {
-    const key = fc.stringMatching(/^[a-z_.-]{1,8}$/u);
-    const value = fc.letrec((tie) => ({
-      any: fc.oneof(
-        fc.boolean(),
-        fc.maxSafeInteger(),
-        fc.stringMatching(/^[ -~]*$/u),
-        fc.array(tie('any'), { maxLength: 3 }),
-        fc.dictionary(key, tie('any'), { maxKeys: 4 }),
-      ),
-    })).any;
-    fc.assert(
-      fc.property(fc.dictionary(key, value), (object) => {
-        const reversed = Object.fromEntries(Object.entries(object).reverse());
-        const bytes = canonicalBytes(object);
-        assert.deepEqual(canonicalBytes(reversed), bytes);
-        assert.deepEqual(canonicalBytes(JSON.parse(Buffer.from(bytes).toString())), bytes);
-      }),
-    );
+  test('refuses to sign what some client writes differently, which canonicalBytesAsRead() still verifies', () => {
+    for (const value of ['u\u0308', { 'a b': 1 }, { 'a!': 1 }, { 'a"': 1 }, { '\n': 1 }, { '😀': 1 }, { 'u\u0308': 1 }]) {
+      assert.throws(() => canonicalBytes(value), { code: 'tuf/malformed', message: /^Cannot canonicalise value.*tough/u });
+      canonicalBytesAsRead(value);
+    }
+    assert.equal(Buffer.from(canonicalBytesAsRead({ 'a b': 'u\u0308', a: 1 })).toString(), '{"a":1,"a b":"u\u0308"}');
+  });
+
+  test('refuses what has no bytes of its own, for signing and for verifying', () => {
+    const deep = Array.from({ length: 50_000 }).reduce<unknown>((inner) => [inner], 1);
+    const hole: unknown[] = [];
+    hole[1] = 1;
+    for (const value of ['\ud800', { '\udc00': 1 }, deep, hole, 1.5, -0, new Map()]) {
+      for (const canonical of [canonicalBytes, canonicalBytesAsRead]) assert.throws(() => canonical(value), { code: 'tuf/malformed' });
+    }
+  });
+
+  test('says where, by its members', () => {
+    assert.throws(() => canonicalBytes({ a: [{ 'b-c': 1.5 }] }), { details: { what: 'value', at: 'value.a[0]["b-c"]' } });
+  });
+
+  test('writes a member called __proto__ like any other', () => {
+    assert.equal(Buffer.from(canonicalBytes(JSON.parse('{"__proto__":{"b":1},"a":2}'))).toString(), '{"__proto__":{"b":1},"a":2}');
   });
 });
 
@@ -86,7 +89,13 @@ describe('parseEnvelope()', () => {
     ['a spec version 2', fileOf({ ...TIMESTAMP, spec_version: '2.0.0' }), 'tuf/malformed', /spec_version/u],
     ['version 0', fileOf({ ...TIMESTAMP, version: 0 }), 'tuf/malformed', /version/u],
     ['a date that is none', fileOf({ ...TIMESTAMP, expires: 'soon' }), 'tuf/malformed', /expires/u],
-    ['a date of the 31st of June', fileOf({ ...TIMESTAMP, expires: '2030-13-31T00:00:00Z' }), 'tuf/malformed', /expires/u],
+    ['a month 13', fileOf({ ...TIMESTAMP, expires: '2030-13-31T00:00:00Z' }), 'tuf/malformed', /expires/u],
+    ['a date of the 31st of June', fileOf({ ...TIMESTAMP, expires: '2030-06-31T00:00:00Z' }), 'tuf/malformed', /expires/u],
+    ['a byte order mark', Buffer.concat([Buffer.from('\ufeff'), fileOf(TIMESTAMP)]), 'tuf/not-json', /timestamp/u],
+    ['lists in lists without end', Buffer.from('['.repeat(1 << 20)), 'tuf/malformed', /nested deeper than 100 levels/u],
+    ['nesting behind a text with brackets', Buffer.from(`["]]\\"]",${'['.repeat(120)}`), 'tuf/malformed', /nested/u],
+    ['more bytes than any client takes', Buffer.alloc((1 << 20) + 1, ' '), 'tuf/malformed', /1048577 bytes; expected at most 1048576/u],
+    ['an object that pretends to be text', fileOf({ ...TIMESTAMP, expires: { toString: 1, valueOf: 1 } }), 'tuf/malformed', /expires/u],
     ['no snapshot', fileOf({ ...TIMESTAMP, meta: {} }), 'tuf/malformed', /meta/u],
     [
       'a digest in upper case',
@@ -103,24 +112,6 @@ describe('parseEnvelope()', () => {
       );
     });
   }
-
-  test('gives an envelope or a GantryError for any JSON and any bytes', () => {
-    const attempt = (bytes: Uint8Array): void => {
-      for (const role of ROLES) {
-        try {
-          parseEnvelope(bytes, role);
-        } catch (error) {
-          assert.ok(error instanceof GantryError, String(error));
-        }
-      }
-    };
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 64 }), attempt));
-    fc.assert(
-      fc.property(fc.jsonValue(), fc.jsonValue(), (a, b) =>
-        attempt(fileOf({ ...TIMESTAMP, meta: a, keys: a, roles: b, targets: b, delegations: a }, b)),
-      ),
-    );
-  });
 });
 
 describe('sealEnvelope() and readSignedRole()', () => {
@@ -138,6 +129,21 @@ describe('sealEnvelope() and readSignedRole()', () => {
     assert.deepEqual([read.bytes, read.lengthBytes, read.sha256], [bytes, bytes.length, sha256Hex(bytes)]);
   });
 
+  test('10,000 targets are parsed, looked at, canonicalised and sealed without losing one', () => {
+    const targets = Object.fromEntries(
+      Array.from({ length: 10_000 }, (_, index) => [
+        `my-os-metal-x86_64-1.0.${index}-root.ext4.zst`,
+        { length: index, hashes: { sha256: SHA }, custom: { gantry: { format: 'lz4', raw: { length: index, sha256: SHA } } } },
+      ]),
+    );
+    const bytes = fileOf({ _type: 'targets', spec_version: '1.0.0', version: 1, expires: '2030-01-01T00:00:00Z', targets });
+    const envelope = parseEnvelope(bytes, 'targets');
+    assert.deepEqual(lintRole(envelope.signed), []);
+    const again = parseEnvelope(sealEnvelope(envelope).bytes, 'targets').signed;
+    assert.equal(Object.keys(again.targets).length, 10_000);
+    assert.deepEqual(canonicalBytes(again), canonicalBytes(envelope.signed));
+  });
+
   test('a sealed file reads as what was sealed', () => {
     const sealed = sealEnvelope({ signed, signatures: [] });
     assert.deepEqual(readSignedRole(sealed.bytes, 'timestamp'), sealed);
@@ -149,11 +155,19 @@ describe('dates', () => {
     assert.equal(tufDate(new Date('2026-01-31T12:00:00.999Z')), '2026-01-31T12:00:00Z');
     for (const bad of [new Date(Number.NaN), new Date('9999-12-31T23:59:59Z'), new Date(-1)]) assert.throws(() => tufDate(bad), RangeError);
     assert.ok(isWritableDate('9000-01-01T00:00:00Z'));
-    assert.ok(!isWritableDate('2026-01-31T12:00:00.5Z'));
+    for (const bad of ['2026-01-31T12:00:00.5Z', '9001-01-01T00:00:00Z', '2026-02-29T00:00:00Z']) assert.ok(!isWritableDate(bad), bad);
   });
 
   test('parseTufDate() refuses offsets and lower case', () => {
-    for (const bad of ['2026-01-31T12:00:00+00:00', '2026-01-31t12:00:00z', '2026-01-31', '', 7])
+    for (const bad of [
+      '2026-01-31T12:00:00+00:00',
+      '2026-01-31t12:00:00z',
+      '2026-02-30T12:00:00Z',
+      '2026-01-31T24:00:00Z',
+      '2026-01-31',
+      '',
+      7,
+    ])
       assert.throws(() => parseTufDate(bad, 'x'), { code: 'tuf/malformed' });
   });
 });

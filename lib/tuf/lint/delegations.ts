@@ -37,7 +37,8 @@ function lintDelegatedRole(role: Members, keys: unknown, at: string, report: Rep
   lintMembers(role, ROLE_MEMBERS, at, report);
   lintName(role['name'], at, report);
   const { terminating, paths, path_hash_prefixes: prefixes } = role;
-  if (typeof terminating !== 'boolean') report(14, `${at}.terminating`, `it is ${show(terminating)}; expected true or false: clients refuse the role without it`);
+  if (typeof terminating !== 'boolean')
+    report(14, `${at}.terminating`, `it is ${show(terminating)}; expected true or false: clients refuse the role without it`);
   if ((paths === undefined) === (prefixes === undefined)) {
     report(14, at, 'it has both paths and path_hash_prefixes, or neither; expected one: tough, tuf-js and python-tuf refuse both');
   }

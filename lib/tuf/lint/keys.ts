@@ -25,7 +25,12 @@ export function lintKeys(keys: unknown, at: string, report: Report): void {
 function lintForm(key: PublicKey, at: string, report: Report): void {
   const extra = [...unknownMembers({ ...key }, ['keytype', 'scheme', 'keyval']), ...unknownMembers({ ...key.keyval }, ['public'])];
   if (extra.length > 0) {
-    report(6, at, `it has the extra members ${extra.map(quote).join(', ')}; expected keytype, scheme and keyval only: clients hash all of it into the key id`, 'warning');
+    report(
+      6,
+      at,
+      `it has the extra members ${extra.map(quote).join(', ')}; expected keytype, scheme and keyval only: clients hash all of it into the key id`,
+      'warning',
+    );
   }
   const usual = publicKeyFromKeyObject(keyObjectOf(key)).keyval.public;
   if (withoutBlanks(usual) !== withoutBlanks(key.keyval.public)) {
@@ -37,7 +42,8 @@ function lintKeyId(key: PublicKey, keyId: string, at: string, report: Report): v
   const computed = accepted(() => keyIdOf(key), at, report);
   if (computed === undefined) return;
   if (computed !== keyId) report(7, at, `its id should be ${computed}: tough refuses the whole file otherwise`);
-  if (exampleKeyIds.has(computed)) report(6, at, 'it is one of the example keys, whose private half everybody has: any host can be fooled', 'warning');
+  if (exampleKeyIds.has(computed))
+    report(6, at, 'it is one of the example keys, whose private half everybody has: any host can be fooled', 'warning');
 }
 
 /** What a step gives, or undefined when the key is refused: then nothing else can be said of it. */
@@ -71,6 +77,10 @@ export function lintRoleKeys(role: unknown, keys: unknown, at: string, report: R
   }
   const { threshold } = role;
   if (typeof threshold !== 'number' || !Number.isSafeInteger(threshold) || threshold < 1 || threshold > distinct.size) {
-    report(9, `${at}.threshold`, `it is ${show(threshold)}; expected 1 to ${distinct.size}, the number of its keys: no client accepts the role otherwise`);
+    report(
+      9,
+      `${at}.threshold`,
+      `it is ${show(threshold)}; expected 1 to ${distinct.size}, the number of its keys: no client accepts the role otherwise`,
+    );
   }
 }

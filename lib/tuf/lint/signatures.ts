@@ -77,7 +77,7 @@ function otherForm(key: PublicKey, object: KeyObject, sig: Uint8Array, payload: 
   const verifies = (form: object): boolean => verify('sha256', payload, { key: object, ...form }, sig);
   switch (key.keytype) {
     case 'ed25519':
-      return sig.length === 64 ? undefined : { rule: 8, message: `has ${sig.length} bytes; expected 64` };
+      return sig.length === 64 ? undefined : { rule: 8, message: `has ${sig.length} bytes; expected 64: no client counts it` };
     case 'ecdsa':
       if (!verifies({ dsaEncoding: 'ieee-p1363' })) return undefined;
       return { rule: 8, message: 'is r and s side by side; expected DER: only go-tuf accepts the other' };
@@ -86,7 +86,7 @@ function otherForm(key: PublicKey, object: KeyObject, sig: Uint8Array, payload: 
         return { rule: 8, message: 'has another salt length than 32: tough refuses it' };
       }
       if (!verifies({ padding: constants.RSA_PKCS1_PADDING })) return undefined;
-      return { rule: 8, message: 'is PKCS#1 v1.5; expected PSS with salt length 32, as the scheme of the key says' };
+      return { rule: 8, message: 'is PKCS#1 v1.5; expected PSS with salt length 32, as the scheme of the key says: no client counts it' };
   }
 }
 

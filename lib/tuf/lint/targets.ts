@@ -5,7 +5,8 @@ import { isObject, member, membersOf, type Members, type Report } from './findin
 import { lintHashes } from './meta.ts';
 
 export function lintTargets(role: Members, name: string, report: Report): void {
-  if (!isObject(role['targets'])) report(12, `${name}.targets`, `it is ${show(role['targets'])}; expected an object of targets: every client refuses the role`);
+  if (!isObject(role['targets']))
+    report(12, `${name}.targets`, `it is ${show(role['targets'])}; expected an object of targets: every client refuses the role`);
   for (const [path, entry] of membersOf(role['targets'])) {
     const here = member(`${name}.targets`, path);
     if (!TargetPath.isPortable(path)) {
