@@ -24,9 +24,7 @@ const initRoot: CommandSpec = {
     const { draftFirstRoot } = await import('../../lib/workspace/draft-root.ts');
     const names = Object.fromEntries(ROLES.map((role) => [role, listOption(options, role)])) as Record<RoleName, readonly string[]>;
     const thresholds = thresholdsOf(options);
-    const { path, root } = await withWorkspaceLock(workspace, async () =>
-      draftFirstRoot(workspace, { names, thresholds }, context.now),
-    );
+    const { path, root } = await withWorkspaceLock(workspace, async () => draftFirstRoot(workspace, { names, thresholds }, context.now));
     return {
       json: { draft: path, version: root.version, expires: root.expires, roles: root.roles },
       lines: [
