@@ -11,7 +11,7 @@ export function lintCommon(role: Members, name: string, report: Report): void {
     report(
       2,
       `${name}.expires`,
-      `it is ${show(expires)}; expected YYYY-MM-DDTHH:MM:SSZ up to the year 9000: tough and python-tuf refuse anything else`,
+      `it is ${show(expires)}; expected YYYY-MM-DDTHH:MM:SSZ up to the year 9000: tough or python-tuf refuses anything else`,
     );
   }
   if (typeof spec !== 'string' || !SPEC_VERSION.test(spec)) {
