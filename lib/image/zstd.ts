@@ -14,6 +14,7 @@ import { constants, createZstdDecompress, zstdCompress, zstdDecompress } from 'n
 import { GantryError, refuseAborted } from '../errors.ts';
 import { blocksOf } from './blocks.ts';
 import { FRAME_RAW_BYTES, type Frame } from './frame-table.ts';
+import { isOneFrame, ZstdStructure, ZstdStructureError } from './zstd-structure.ts';
 
 const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
@@ -110,6 +111,7 @@ export async function decompressFrame(
   frame: Pick<Frame, 'rawLengthBytes' | 'rawSha256'>,
   index: number,
 ): Promise<Uint8Array> {
+  if (!isOneFrame(bytes)) throw badFrame(index, 'it is not exactly one zstd frame');
   let raw: Buffer;
   try {
     raw = await decompress(bytes, {
@@ -130,7 +132,7 @@ export async function decompressFrame(
 /**
  * Any `.zst` file as a stream, several frames included.
  *
- * Bytes behind the last frame that start no other one are ignored: whoever cares has a digest of the whole.
+ * Bytes behind the last frame that start no other one are refused, as `zstd` does.
  *
  * @throws GantryError `image/bad-zstd`, `image/too-long` when more than `maxBytes` come out, `aborted`
  */
@@ -138,7 +140,7 @@ export async function* decompressZstd(
   source: AsyncIterable<Uint8Array>,
   options: { readonly maxBytes: number; readonly signal?: AbortSignal },
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const input = Readable.from(source, { objectMode: false, highWaterMark: CHUNK_BYTES });
+  const input = Readable.from(wholeFrames(source), { objectMode: false, highWaterMark: CHUNK_BYTES });
   const decoder = createZstdDecompress({ chunkSize: CHUNK_BYTES, params: { [constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG } });
   let sourceError: unknown;
   input.once('error', (error) => {
@@ -163,18 +165,28 @@ export async function* decompressZstd(
       yield chunk;
     }
   } catch (error) {
-    if (sourceError !== undefined) throw sourceError;
-    if (!isZlibError(error)) throw error;
+    const cause = sourceError ?? error;
+    if (!(cause instanceof ZstdStructureError) && (sourceError !== undefined || !isZlibError(cause))) throw cause;
     throw new GantryError(
       'image/bad-zstd',
       `Cannot decompress the image: its zstd data is damaged or cut short, after ${lengthBytes} raw bytes`,
       { offset: lengthBytes },
-      { cause: error },
+      { cause },
     );
   } finally {
     input.destroy();
     decoder.destroy();
   }
+}
+
+/** The bytes as they came, as long as they are zstd frames. */
+async function* wholeFrames(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  const structure = new ZstdStructure();
+  for await (const chunk of source) {
+    structure.follow(chunk);
+    yield chunk;
+  }
+  structure.end();
 }
 
 function isZlibError(error: unknown): boolean {
