@@ -186,6 +186,7 @@ function advanceDraft(draft: Draft, published: TrustedRepository, options: { rea
       expires: expiryOf('snapshot', now, policy),
       meta: { ...published.published?.snapshot.role.meta, 'targets.json': metaOf(targets) },
     };
+    assertPortable(signed);
     return { ...draft, roles: { ...draft.roles, snapshot: { signed, signatures: [] } } };
   }
   if (draft.roles.timestamp === undefined) {
@@ -197,6 +198,7 @@ function advanceDraft(draft: Draft, published: TrustedRepository, options: { rea
       expires: expiryOf('timestamp', now, policy),
       meta: { 'snapshot.json': metaOf(sealEnvelope(draft.roles.snapshot)) },
     };
+    assertPortable(signed);
     return { ...draft, roles: { ...draft.roles, timestamp: { signed, signatures: [] } } };
   }
   return draft;
