@@ -1,36 +1,15 @@
 /** A disk that fills up in mid-publish: the live repository stays, the error says so, and a second run works. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { ADD, cliWorkspace, gantry } from '../support/cli.ts';
-
-const runFile = promisify(execFile);
-
-/** A file system of this size at `path`; false when this machine does not let us. */
-async function mountSmall(t: TestContext, path: string, sizeBytes: number): Promise<boolean> {
-  await mkdir(path, { recursive: true });
-  try {
-    await runFile('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes}`, 'tmpfs', path]);
-  } catch (error) {
-    if (process.env['CI'] === 'true') throw error;
-    t.skip('a small file system cannot be mounted here: it needs root');
-    return false;
-  }
-  return true;
-}
+import { withSmallDisk } from '../support/full-disk.ts';
 
 test('gantry publish stops at a full disk and leaves the live repository as it was', async (t) => {
   const { directory, workspace } = await cliWorkspace(t);
   const store = join(directory, 'public');
-  if (!(await mountSmall(t, store, 6 << 20))) return;
-  try {
-    await fillAndPublish(workspace, store);
-  } finally {
-    await runFile('umount', ['--lazy', store]);
-  }
+  await withSmallDisk(t, { folder: store, sizeBytes: 6 << 20 }, async () => fillAndPublish(workspace, store));
 });
 
 async function fillAndPublish(workspace: string, store: string): Promise<void> {

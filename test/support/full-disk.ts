@@ -1,18 +1,26 @@
-/** A disk of 2 MiB that really is full soon. */
+/** Disks that really are full soon. */
 import { execFile } from 'node:child_process';
+import { mkdir } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { TestContext } from 'node:test';
 import { temporaryDirectory } from './engineer.ts';
 
 const run = promisify(execFile);
 
-/**
- * Mounting needs rights that CI has and a laptop may lack; then the files of this process are limited instead, which the kernel
- * answers with another of the codes that mean the same.
- */
+/** Works in a new folder on a disk of 2 MiB. */
 export async function withFullDisk(t: TestContext, work: (folder: string) => Promise<void>): Promise<void> {
   const folder = await temporaryDirectory(t);
-  const mounted = await run('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'none', folder]).then(
+  await withSmallDisk(t, { folder, sizeBytes: 2 << 20 }, async () => work(folder));
+}
+
+/** Mounts a disk of this size at `folder` while `work` runs. Mounting needs rights that CI has and a laptop may lack. */
+export async function withSmallDisk(
+  t: TestContext,
+  { folder, sizeBytes }: { readonly folder: string; readonly sizeBytes: number },
+  work: () => Promise<void>,
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const mounted = await run('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes}`, 'none', folder]).then(
     () => true,
     () => false,
   );
@@ -22,8 +30,8 @@ export async function withFullDisk(t: TestContext, work: (folder: string) => Pro
     return;
   }
   try {
-    await work(folder);
+    await work();
   } finally {
-    await run('umount', [folder]);
+    await run('umount', ['--lazy', folder]);
   }
 }
