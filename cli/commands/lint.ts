@@ -33,7 +33,7 @@ export const lint: CommandSpec = {
       lines: [
         ...findings.map(describe),
         ...(findings.length === 0 ? [] : ['']),
-        `${count(roles, 'metadata file')}: ${count(errors, 'error')}, ${count(findings.length - errors, 'warning')}.${roles === 0 ? ' Is this the folder of timestamp.json?' : ''}`,
+        `${count(roles, 'metadata file')}: ${count(errors, 'error')}, ${count(findings.length - errors, 'warning')}.`,
       ],
       exitCode: errors > 0 ? EXIT.input : EXIT.done,
     };

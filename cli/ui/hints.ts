@@ -51,7 +51,7 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'release/duplicate': 'choose a higher version; a released version never changes',
   'release/not-newer': ({ newest }) => `choose a version above ${newest}`,
   'release/bad-manifest': LOOK,
-  'release/bad-name': undefined,
+  'release/bad-name': ({ what }) => (what === 'product' ? '--product NAME gives another one than the name of the directory' : undefined),
   'release/bad-custom': 'gantry lint shows everything that is wrong with the repository',
   'release/bad-duration': 'write it like 14d or 2 weeks',
 
@@ -77,7 +77,7 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'repository/bad-change': 'gantry release list shows what is published',
   'repository/moved-on': SIGN_AND_PUBLISH,
 
-  'store/missing': 'check the store in gantry.toml',
+  'store/missing': 'check the path or URL: a repository is VARIANT/ARCH in a store',
   'store/conflict': SIGN_AND_PUBLISH,
   'store/denied': 'check the permissions of the store in gantry.toml',
   'store/failed': RETRY,

@@ -16,6 +16,14 @@ const MAX_ROLES = 4096;
 export async function readRepositoryFiles(read: ReadFile): Promise<RepositoryFiles> {
   const roots = await readRoots(read);
   const timestampBytes = await read('timestamp.json');
+  if (timestampBytes === undefined && roots.length === 0) {
+    const path = 'timestamp.json';
+    throw new GantryError(
+      'store/missing',
+      `Cannot read the repository: neither 1.root.json nor ${path} is there; expected the folder of ${path}`,
+      { path },
+    );
+  }
   if (timestampBytes === undefined) return { roots };
   const timestamp = readSignedRole(timestampBytes, 'timestamp');
   const snapshot = readSignedRole(await need(read, `${timestamp.role.meta['snapshot.json'].version}.snapshot.json`), 'snapshot');

@@ -233,3 +233,9 @@ test('gantry serve and demo --keep-serving print one JSON object, and stop with 
     assert.ok(report.ok && report.url.startsWith('http://127.0.0.1:'));
   }
 });
+
+test('gantry lint says that there is no repository instead of finding nothing wrong with it', async (t) => {
+  const { workspace } = await cliWorkspace(t);
+  assertRefused(await gantry(['lint'], { cwd: workspace }), 4, /neither 1\.root\.json nor timestamp\.json/u);
+  assertRefused(await gantry(['lint', 'keys'], { cwd: workspace }), 4, /neither 1\.root\.json nor timestamp\.json/u);
+});
