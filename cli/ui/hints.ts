@@ -1,7 +1,7 @@
 /** The next command or action for every error. The type checker misses a code that has none. */
 import type { ErrorCode, ErrorDetails, GantryError } from '../../lib/errors.ts';
 
-type Hint<C extends ErrorCode> = string | ((details: ErrorDetails[C]) => string) | undefined;
+type Hint<C extends ErrorCode> = string | ((details: ErrorDetails[C]) => string | undefined) | undefined;
 
 const RETRY = 'run the same command again; what was done already is not done twice';
 const LOOK = 'do not work around this: find out who changed the repository before you trust it';
