@@ -79,7 +79,8 @@ async function writeArchive(
       await writer.write(bytes);
     }
     await filling;
-    await writer.write(new Uint8Array((BLOCK - (length % BLOCK)) % BLOCK));
+    const whole = Math.ceil(Math.max(length, options.sizeBytes) / BLOCK) * BLOCK;
+    await writer.write(new Uint8Array(whole - length));
     await writer.commit();
   } catch (error) {
     await writer.discard();

@@ -1,6 +1,6 @@
 /** The demo's repository, after both releases and a key rotation, as every client reads it: each target downloaded and compared. */
 import assert from 'node:assert/strict';
-import { mkdir, readFile, readdir } from 'node:fs/promises';
+import { mkdir, readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -59,6 +59,13 @@ describe('the repository of the demo', () => {
       }
     });
   }
+
+  test('both root images have at least 64 MiB of whole blocks', async () => {
+    for (const version of ['1.0.0', '1.1.0']) {
+      const { size } = await stat(join(directory, 'demo', 'images', version, 'root.img'));
+      assert.ok(size >= 64 << 20 && size % 4096 === 0, `${size} bytes`);
+    }
+  });
 
   test('every image that a foreign client downloads is an ordinary .zst of the image that went in', async (t) => {
     if (!requireTool(t, 'zstd')) return;
