@@ -1,5 +1,6 @@
 import type { Context } from '../context.ts';
-import { isSet, keyOptions, textOption } from '../options.ts';
+import type { PassphraseSource } from '../../lib/keys/passphrase.ts';
+import { isSet, keyOptions, pathOf, textOption } from '../options.ts';
 import type { CommandSpec, OptionValues } from '../program.ts';
 import { keysDirectoryOf, openWorkspaceSession, passphraseSources } from '../session.ts';
 import { shortId } from '../ui/format.ts';
@@ -24,7 +25,9 @@ const generate: CommandSpec = {
     const { workspace } = await openWorkspaceSession(context, options);
     const keysDirectory = await keysDirectoryOf(context, options, workspace);
     const { makeKeys } = await import('../../lib/workspace/make-keys.ts');
-    const passphrase = isSet(options, 'unencrypted') ? undefined : await newPassphrase(context, options, names.length);
+    const passphrase = isSet(options, 'unencrypted')
+      ? undefined
+      : await (await newPassphrases(context, options, names.length)).ask(NEW_KEYS, 0);
     const type = textOption(options, 'type');
     const keys = await makeKeys(workspace, names, {
       keysDirectory,
@@ -50,14 +53,44 @@ const generate: CommandSpec = {
   },
 };
 
-async function newPassphrase(context: Context, options: OptionValues, count: number): Promise<string> {
+/** What a passphrase is asked for when it is not for a file that exists. */
+const NEW_KEYS = 'the new keys';
+
+/** Asks twice for what new keys are encrypted with, once for a file that exists. */
+async function newPassphrases(context: Context, options: OptionValues, count: number): Promise<PassphraseSource> {
   const { passphraseFrom } = await import('../../lib/keys/passphrase.ts');
-  const ask = async (): Promise<string> => {
-    const { askNewPassphrase } = await import('../ui/prompt.ts');
+  const ask = async (path: string): Promise<string> => {
+    const { askNewPassphrase, askPassphrase } = await import('../ui/prompt.ts');
+    if (path !== NEW_KEYS) return askPassphrase(`Passphrase for ${path}:`, context.signal);
     return (await askNewPassphrase(`Passphrase for ${count === 1 ? 'the new key' : `the ${count} new keys`}:`, context.signal)) ?? '';
   };
-  return passphraseFrom({ ...passphraseSources(context, options), prompt: context.canAsk ? ask : undefined }).ask('the new keys', 0);
+  return passphraseFrom({ ...passphraseSources(context, options), prompt: context.canAsk ? ask : undefined });
 }
+
+const importOne: CommandSpec = {
+  name: 'import',
+  arguments: [
+    ['<name>', 'what to call it'],
+    ['<file>', 'PEM: PKCS#8, encrypted or not, or a public key (SPKI)'],
+  ],
+  summary: 'bring in a key that was made elsewhere',
+  description:
+    'A private key is copied into --keys-dir, encrypted; of a public key, a colleague’s for example, the workspace keeps a copy in keys/.',
+  options: [{ flags: '--unencrypted', description: 'write the private key as it is' }, ...keyOptions],
+  examples: ['gantry key import root-b ~/inbox/root-b.pub.pem', 'gantry key import targets openssl-key.pem'],
+  async run(context, [name = '', file = ''], options) {
+    const { workspace } = await openWorkspaceSession(context, options);
+    const { importKey } = await import('../../lib/workspace/import-key.ts');
+    const passphrases = await newPassphrases(context, options, 1);
+    const { keyId, privatePath } = await importKey(workspace, name, pathOf(context, file), {
+      keysDirectory: await keysDirectoryOf(context, options, workspace),
+      askPassphrase: async (path) => passphrases.ask(path, 0),
+      newPassphrase: async () => (isSet(options, 'unencrypted') ? undefined : passphrases.ask(NEW_KEYS, 0)),
+    });
+    const where = privatePath === undefined ? 'its private half stays where it is' : `its private half is ${privatePath}`;
+    return { json: { name, keyId, privatePath }, lines: [`${name} is ${shortId(keyId)}; ${where}.`] };
+  },
+};
 
 const list: CommandSpec = {
   name: 'list',
@@ -107,4 +140,4 @@ const show: CommandSpec = {
   },
 };
 
-export const key: CommandSpec = { name: 'key', summary: 'make and look at keys', subcommands: [generate, list, show] };
+export const key: CommandSpec = { name: 'key', summary: 'make and look at keys', subcommands: [generate, importOne, list, show] };

@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { ChildProcess } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { draftRoot, specOf } from '../../lib/repository/root-draft.ts';
 import { requireRootChain, saveRootDraft } from '../../lib/workspace/root-files.ts';
 import { openWorkspace } from '../../lib/workspace/workspace.ts';
@@ -238,4 +239,23 @@ test('gantry lint says that there is no repository instead of finding nothing wr
   const { workspace } = await cliWorkspace(t);
   assertRefused(await gantry(['lint'], { cwd: workspace }), 4, /neither 1\.root\.json nor timestamp\.json/u);
   assertRefused(await gantry(['lint', 'keys'], { cwd: workspace }), 4, /neither 1\.root\.json nor timestamp\.json/u);
+});
+
+test('gantry key import takes a private PKCS#8 file and a public SPKI file, and refuses anything else', async (t) => {
+  const { directory, workspace } = await cliWorkspace(t);
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  await writeFile(join(workspace, 'mine.pem'), privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600 });
+  await writeFile(join(workspace, 'theirs.pem'), publicKey.export({ format: 'pem', type: 'spki' }));
+  await writeFile(join(workspace, 'sec1.pem'), privateKey.export({ format: 'pem', type: 'sec1' }), { mode: 0o600 });
+  const env = { GANTRY_PASSPHRASE: 'a passphrase' };
+  const run = async (...args: readonly string[]): Promise<CliResult> => gantry(['key', 'import', ...args], { cwd: workspace, env });
+  assert.equal((await run('mine', 'mine.pem')).code, 0);
+  assert.match(await readFile(join(directory, 'config', 'gantry', 'keys', 'my-os', 'mine.pem'), 'utf8'), /BEGIN ENCRYPTED PRIVATE KEY/u);
+  assert.equal((await run('theirs', 'theirs.pem')).code, 0);
+  assert.match((await gantry(['key', 'list'], { cwd: workspace })).stdout, /theirs +ecdsa/u);
+  assert.equal((await run('mine', 'mine.pem')).code, 3);
+  const sec1 = await run('old', 'sec1.pem');
+  assert.equal(sec1.code, 3);
+  assert.match(sec1.stderr, /^error: Cannot .*SEC1.*openssl pkcs8/u);
+  assert.ok(!(await readdir(join(workspace, 'keys'))).includes('old.pub.pem'));
 });
