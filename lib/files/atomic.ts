@@ -9,7 +9,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { link, mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { GantryError, quote } from '../errors.ts';
 import { fromSystemError } from './system-error.ts';
 
@@ -19,6 +19,8 @@ export interface AtomicWriter {
   commit(): Promise<void>;
   /** Forgets the bytes; harmless after a commit. */
   discard(): Promise<void>;
+  /** The same as `discard`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 export interface AtomicOptions {
@@ -52,6 +54,7 @@ export async function createAtomicWriter(
   };
   return {
     discard,
+    [Symbol.asyncDispose]: discard,
     write: async (chunk) =>
       whileOpen(async (file) => {
         for (let done = 0; done < chunk.length;) done += (await file.write(chunk, done)).bytesWritten;
@@ -96,6 +99,14 @@ async function writeWhole(
 /** Makes a directory that only its owner may enter, and its parents. */
 export async function ensurePrivateDirectory(path: string): Promise<void> {
   await attempt(path, async () => mkdir(path, { recursive: true, mode: 0o700 }));
+}
+
+/** Makes a directory and its parents, so that they survive a power cut. @throws GantryError like `createAtomicWriter` */
+export async function makeFolders(path: string): Promise<void> {
+  const folder = resolve(path);
+  const first = await attempt(folder, async () => mkdir(folder, { recursive: true }));
+  if (first === undefined) return;
+  for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made));
 }
 
 /** Makes a rename survive a power cut. */

@@ -4,7 +4,8 @@
  * The lock is an exclusive transaction of the built-in SQLite: the kernel releases it when its holder dies, however it dies
  * (design D9). A lease or a file that says "locked" would outlive a crash.
  */
-import { mkdir } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type * as Sqlite from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -67,6 +68,7 @@ async function holdLock<T>(path: string, deadline: number, options: LockOptions,
   });
   const database = openDatabase(() => new DatabaseSync(path, { timeout: 0 }), path);
   try {
+    await refuseReadOnly(path);
     await begin(database, path, deadline, options);
     return await work();
   } finally {
@@ -104,6 +106,13 @@ function openDatabase<D extends Database>(make: () => D, path: string): D {
   } catch (error) {
     throw unusable(path, error);
   }
+}
+
+/** SQLite opens what it may not write all the same, and then makes an exclusive transaction one that excludes nobody. */
+async function refuseReadOnly(path: string): Promise<void> {
+  await access(path, constants.W_OK).catch((error: unknown) => {
+    throw fromSystemError(error, path, 'lock');
+  });
 }
 
 async function begin(database: Database, path: string, deadline: number, options: LockOptions): Promise<void> {

@@ -14,7 +14,7 @@ export interface StableFile {
   readonly lengthBytes: number;
   /** The content in chunks of at most 1 MiB; each is the reader's own. */
   read(): AsyncGenerator<Uint8Array, void, undefined>;
-  /** @throws GantryError `files/changed` when size, times or identity are not what they were */
+  /** @throws GantryError `files/changed` when size, times or identity are not what they were, or it ended elsewhere than its size says */
   assertUnchanged(): Promise<void>;
   close(): Promise<void>;
 }
@@ -34,6 +34,7 @@ export async function openStableFile(path: string): Promise<StableFile> {
       const is = found.isDirectory() ? 'a directory' : 'a device or a pipe';
       throw new GantryError('files/not-readable', `Cannot read ${quote(path)}: it is ${is}; expected a file`, { path });
     }
+    let endedElsewhere = false;
     return {
       path,
       lengthBytes: found.size,
@@ -41,13 +42,16 @@ export async function openStableFile(path: string): Promise<StableFile> {
         for (let position = 0; ;) {
           const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
           const { bytesRead } = await attempt(path, async () => handle.read(buffer, 0, CHUNK_BYTES, position));
-          if (bytesRead === 0) return;
+          if (bytesRead === 0) {
+            endedElsewhere ||= position !== found.size;
+            return;
+          }
           position += bytesRead;
           yield buffer.subarray(0, bytesRead);
         }
       },
       async assertUnchanged() {
-        if ((await identify()) === before) return;
+        if (!endedElsewhere && (await identify()) === before) return;
         throw new GantryError('files/changed', `Cannot use ${quote(path)}: it changed while it was read; expected it to hold still`, {
           path,
         });

@@ -4,10 +4,12 @@
  * Rules (tuf-interop rule 17):
  * - what is not there is 404, never an error page with 200;
  * - query strings are ignored, bytes are never transformed, ranges are served;
- * - `timestamp.json` is revalidated, everything else is immutable;
+ * - `N.ROLE.json` and `targets/` are immutable, what else there is is revalidated;
+ * - an ETag tells two files with the same size and date apart, or a host would be told that a new `timestamp.json` is its old one;
  * - nothing outside the directory, no dot file and no symbolic link is ever served.
  */
 import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Stats } from 'node:fs';
 import { lstat, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import type { AddressInfo } from 'node:net';
@@ -40,6 +42,8 @@ export interface StaticServer {
   readonly url: URL;
   readonly host: string;
   readonly port: number;
+  /** How many requests came so far, refused ones included. */
+  requests(): number;
   /** Takes no new requests and waits for downloads under way, for `graceMs` at most. */
   close(): Promise<void>;
 }
@@ -59,7 +63,9 @@ export async function startStaticServer(options: StaticServerOptions): Promise<S
   const directory = resolve(options.directory);
   await refuseNoDirectory(directory);
   const { host = '127.0.0.1', port = 0, graceMs = GRACE_MS, onRequest } = options;
+  let requests = 0;
   const server = createServer((request, response) => {
+    requests += 1;
     // A connection that was kept alive would hold up `close` after its last answer.
     response.once('close', () => {
       if (!server.listening) server.closeIdleConnections();
@@ -69,7 +75,13 @@ export async function startStaticServer(options: StaticServerOptions): Promise<S
   });
   const bound = await listen(server, host, port);
   const name = host.includes(':') ? `[${host}]` : host;
-  return { url: new URL(`http://${name}:${bound}/`), host, port: bound, close: async () => closeGracefully(server, graceMs) };
+  return {
+    url: new URL(`http://${name}:${bound}/`),
+    host,
+    port: bound,
+    requests: () => requests,
+    close: async () => closeGracefully(server, graceMs),
+  };
 }
 
 async function refuseNoDirectory(directory: string): Promise<void> {
@@ -110,17 +122,33 @@ async function answer(directory: string, request: IncomingMessage, response: Ser
     refuse(response, 404, 'not found');
     return;
   }
-  const immutable = basename(path) !== 'timestamp.json';
-  response.setHeader('Cache-Control', immutable ? `public, max-age=${YEAR_SECONDS}, immutable` : 'public, max-age=0, must-revalidate');
+  response.setHeader(
+    'Cache-Control',
+    isImmutable(path) ? `public, max-age=${YEAR_SECONDS}, immutable` : 'public, max-age=0, must-revalidate',
+  );
   response.setHeader('Content-Type', path.endsWith('.json') ? 'application/json' : 'application/octet-stream');
   response.setHeader('X-Content-Type-Options', 'nosniff');
   send(request, path, { root: directory, dotfiles: 'ignore', index: false, cacheControl: false, lastModified: true })
+    .on('headers', (_: ServerResponse, __: string, found: Stats) => {
+      response.setHeader('ETag', etagOf(found));
+    })
     .on('error', (error: { readonly status?: number }) => {
       const status = error.status ?? 500;
       refuse(response, status, STATUS_CODES[status]?.toLowerCase() ?? 'error');
     })
     .on('directory', () => refuse(response, 404, 'not found'))
     .pipe(response);
+}
+
+/** A variant may be called `targets` too, so `timestamp.json` goes first. */
+function isImmutable(path: string): boolean {
+  const name = basename(path);
+  return name !== 'timestamp.json' && (path.startsWith('targets/') || /^[0-9]+\.[^/]+\.json$/u.test(name));
+}
+
+/** A publication renames a new file into place, and a new file has another inode. */
+function etagOf({ ino, size, mtimeMs }: Stats): string {
+  return `"${ino.toString(36)}-${size.toString(36)}-${mtimeMs.toString(36)}"`;
 }
 
 /** The name that is asked for, or undefined when a store has no such names. */

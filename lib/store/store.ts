@@ -9,7 +9,7 @@
  */
 
 declare const brand: unique symbol;
-/** A name inside a store: segments of `A-Za-z0-9._-` joined by `/`, none of them starting with a dot. */
+/** A name inside a store: segments of `A-Za-z0-9._+-` joined by `/`, none of them starting with a dot. */
 export type StorePath = string & { readonly [brand]: 'StorePath' };
 export type StoreVersion = string & { readonly [brand]: 'StoreVersion' };
 
@@ -60,7 +60,12 @@ export interface Store {
   read(path: StorePath, options?: ReadOptions): Promise<StoredObject>;
   /** Undefined when it is missing; @throws GantryError `store/denied`, `store/failed` */
   head(path: StorePath, options?: ReadOptions): Promise<ObjectInfo | undefined>;
-  /** @throws GantryError `store/conflict` (nothing was written), `store/source-changed`, `store/denied`, `store/failed` */
+  /**
+   * What the source itself throws comes out as it is.
+   *
+   * @throws GantryError `store/conflict` (nothing was written), `store/source-changed`, `store/denied`, `store/failed`,
+   * `files/disk-full` and `files/locked` where the store is on this machine
+   */
   write(path: StorePath, body: ByteSource, options: WriteOptions & { readonly expect: Expect }): Promise<StoreVersion>;
   /** Every object whose path starts with this text, in any order. */
   list(prefix: string, options?: ReadOptions): AsyncIterable<ObjectInfo>;

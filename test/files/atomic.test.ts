@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { chmod, lstat, mkdir, readFile, readdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
-import { createAtomicWriter, ensurePrivateDirectory, writeFileAtomic, writeNewFile } from '../../lib/files/atomic.ts';
+import { createAtomicWriter, ensurePrivateDirectory, makeFolders, writeFileAtomic, writeNewFile } from '../../lib/files/atomic.ts';
 import { temporaryDirectory } from '../support/engineer.ts';
 import { withFullDisk } from '../support/full-disk.ts';
 
@@ -31,6 +31,25 @@ test('createAtomicWriter() keeps the old file when the new one is discarded', as
   assert.deepEqual(await readdir(folder), ['image']);
   assert.equal(await readFile(path, 'utf8'), 'old');
   await assert.rejects(writer.write(Buffer.from('more')), TypeError);
+});
+
+test('createAtomicWriter() leaves nothing when its scope ends before a commit', async (t) => {
+  const folder = await temporaryDirectory(t);
+  {
+    await using writer = await createAtomicWriter(join(folder, 'image'), { overwrite: 'refuse' });
+    await writer.write(Buffer.from('half'));
+    assert.equal((await readdir(folder)).length, 1);
+  }
+  assert.deepEqual(await readdir(folder), []);
+});
+
+test('makeFolders() makes the folder and its parents, and minds none that are there', async (t) => {
+  const path = join(await temporaryDirectory(t), 'a', 'b', 'c');
+  await makeFolders(path);
+  await makeFolders(path);
+  assert.ok((await stat(path)).isDirectory());
+  await writeFile(join(path, 'file'), '');
+  await assert.rejects(makeFolders(join(path, 'file', 'd')), { code: 'files/missing' });
 });
 
 test('writeFileAtomic() replaces the file when one is there', async (t) => {

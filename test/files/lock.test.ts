@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { appendFile, mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { withLock } from '../../lib/files/lock.ts';
 import { temporaryDirectory } from '../support/engineer.ts';
+import { withFullDisk } from '../support/full-disk.ts';
 
 const LOCK_MODULE = JSON.stringify(new URL('../../lib/files/lock.ts', import.meta.url).href);
 
@@ -141,6 +142,20 @@ test('withLock() is free again when the work threw', async (t) => {
   );
   assert.equal(await withLock(path, { waitMs: 0 }, async () => 1), 1);
   assert.deepEqual(await readdir(folder), ['lock.sqlite']);
+});
+
+test('withLock() throws files/not-writable and lets nobody in when the lock file is read-only', async (t) => {
+  await withFullDisk(t, async (folder) => {
+    const path = join(folder, 'lock.sqlite');
+    await withLock(path, { waitMs: 0 }, async () => undefined);
+    execFileSync('mount', ['-o', 'remount,ro', folder]);
+    let entered = false;
+    const attempt = withLock(path, { waitMs: 0 }, async () => {
+      entered = true;
+    });
+    await assert.rejects(attempt, { code: 'files/not-writable', details: { path }, message: /the file system is read-only$/u });
+    assert.equal(entered, false);
+  });
 });
 
 test('withLock() throws files/not-writable when the lock file cannot be one', async (t) => {

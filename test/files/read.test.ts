@@ -52,6 +52,16 @@ for (const [name, change] of Object.entries(changes)) {
   });
 }
 
+test('assertUnchanged() throws files/changed when the content does not end where the size says', async () => {
+  const path = '/proc/self/mounts';
+  const file = await openStableFile(path);
+  assert.equal(file.lengthBytes, 0);
+  await file.assertUnchanged();
+  assert.notEqual((await collect(file.read())).length, 0);
+  await assert.rejects(file.assertUnchanged(), { code: 'files/changed', details: { path } });
+  await file.close();
+});
+
 test('openStableFile() goes on with the file that it opened when another one takes its name', async (t) => {
   const path = join(await temporaryDirectory(t), 'image');
   await writeFile(path, 'first');

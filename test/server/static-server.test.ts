@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, rename, symlink, utimes, writeFile } from 'node:fs/promises';
 import { Agent, get, request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -78,6 +78,15 @@ test('startStaticServer() revalidates timestamp.json when it lies at the top', a
   assert.equal((await ask(server, '/timestamp.json')).headers['cache-control'], REVALIDATE);
 });
 
+test('startStaticServer() lets nobody keep a name that is replaced', async (t) => {
+  const { server, directory } = await served(t);
+  await mkdir(join(directory, 'targets', 'x86_64'));
+  for (const name of ['index.html', 'metal/x86_64/root.json', 'metal/x86_64/1.json', 'targets/x86_64/timestamp.json']) {
+    await writeFile(join(directory, name), '{}');
+    assert.equal((await ask(server, `/${name}`)).headers['cache-control'], REVALIDATE, name);
+  }
+});
+
 test('startStaticServer() answers HEAD with the headers alone', async (t) => {
   const { server } = await served(t);
   const { status, headers, body } = await ask(server, '/targets/0a.root.img', { method: 'HEAD' });
@@ -111,6 +120,24 @@ test('startStaticServer() answers 304 when the caller has the object already, an
   await writeFile(join(directory, path), '{"new":1}');
   const renewed = await ask(server, path, { headers: { 'if-none-match': etag } });
   assert.deepEqual([renewed.status, renewed.body.toString()], [200, '{"new":1}']);
+});
+
+test('startStaticServer() gives a new strong ETag when a file of the same size and date takes the name', async (t) => {
+  const { server, directory } = await served(t);
+  const path = '/metal/x86_64/timestamp.json';
+  const file = join(directory, path);
+  await utimes(file, 1000, 1000);
+  const { etag = '', ...headers } = (await ask(server, path)).headers;
+  assert.match(etag, /^"[0-9a-z.-]+"$/u);
+  const part = await ask(server, path, { headers: { range: 'bytes=1-', 'if-range': etag } });
+  assert.deepEqual([part.status, part.body.toString()], [206, '}']);
+  await writeFile(`${file}.new`, '[]');
+  await utimes(`${file}.new`, 1000, 1000);
+  await rename(`${file}.new`, file);
+  const renewed = await ask(server, path, { headers: { 'if-none-match': etag } });
+  assert.deepEqual([renewed.status, renewed.body.toString(), renewed.headers['last-modified']], [200, '[]', headers['last-modified']]);
+  const whole = await ask(server, path, { headers: { range: 'bytes=1-', 'if-range': etag } });
+  assert.deepEqual([whole.status, whole.body.toString()], [200, '[]']);
 });
 
 test('startStaticServer() answers 404 that nobody may keep when there is nothing to serve', async (t) => {
@@ -162,6 +189,7 @@ test('startStaticServer() tells of every answer once it has ended', async (t) =>
   await ask(server, '/targets/0a.root.img?seed=1');
   await ask(server, '/nothing');
   await server.close();
+  assert.equal(server.requests(), 2);
   assert.deepEqual(
     seen.map(({ method, url, status }) => [method, url, status]),
     [

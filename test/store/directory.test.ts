@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdir, readFile, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { isGantryError } from '../../lib/errors.ts';
+import { fileSource } from '../../lib/files/read.ts';
 import { createDirectoryStore } from '../../lib/store/directory.ts';
 import { parseStorePath } from '../../lib/store/path.ts';
 import { bytesSource } from '../../lib/store/source.ts';
-import type { Expect, Store, StoreVersion, WriteOptions } from '../../lib/store/store.ts';
+import type { ByteSource, Expect, Store, StoreVersion, WriteOptions } from '../../lib/store/store.ts';
 import { temporaryDirectory } from '../support/engineer.ts';
 import { withFullDisk } from '../support/full-disk.ts';
 import { collect } from '../support/simulator.ts';
@@ -31,10 +32,10 @@ async function textOf(store: Store): Promise<string> {
   return (await collect((await store.read(PATH)).body)).toString();
 }
 
-/** Every file below, the lock apart. */
+/** Every file below, the locks of the store apart. */
 async function filesIn(folder: string): Promise<readonly string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries.filter((entry) => !entry.isDirectory() && !entry.name.startsWith('lock.sqlite')).map(({ name }) => name);
+  return entries.filter((entry) => !entry.isDirectory() && !entry.parentPath.endsWith('/.gantry')).map(({ name }) => name);
 }
 
 test('write() makes the object when nothing is there and nothing is expected', async (t) => {
@@ -88,11 +89,16 @@ test('write() throws store/conflict when the expected version is gone', async (t
 test('write() throws store/source-changed and leaves nothing when the source is not what it says', async (t) => {
   const { root, store } = await newStore(t);
   const source = bytesSource(Buffer.from('honest'));
-  for (const lie of [{ lengthBytes: 5 }, { sha256: '0'.repeat(64) }]) {
+  const lies: readonly (readonly [lie: Partial<ByteSource>, problem: string])[] = [
+    [{ lengthBytes: 5 }, 'more than 5 bytes; expected 5'],
+    [{ lengthBytes: 7 }, `6 bytes, SHA-256 ${source.sha256}; expected 7`],
+    [{ sha256: '0'.repeat(64) }, `6 bytes, SHA-256 ${source.sha256}; expected 6`],
+  ];
+  for (const [lie, problem] of lies) {
     await assert.rejects(store.write(PATH, { ...source, ...lie }, options('absent')), {
       code: 'store/source-changed',
       details: { path: PATH },
-      message: /its source gave 6 bytes, SHA-256 [0-9a-f]{64}; expected [56] bytes/u,
+      message: `Cannot write "${PATH}": its source gave ${problem} bytes, SHA-256 "${lie.sha256 ?? source.sha256}"`,
     });
   }
   assert.deepEqual(await filesIn(root), []);
@@ -188,7 +194,7 @@ test('every call throws store/denied when a folder on the way is a symbolic link
   await writeFile(join(outside, 'x86_64', 'timestamp.json'), 'theirs');
   await mkdir(root);
   await symlink(outside, join(root, 'metal'));
-  const denied = { code: 'store/denied', details: { path: PATH }, message: /metal" is a symbolic link; expected a directory$/u };
+  const denied = { code: 'store/denied', details: { path: PATH }, message: /metal" is a symbolic link; expected none inside a store$/u };
   for (const attempt of [store.head(PATH), store.read(PATH), put(store, 'ours'), store.remove(PATH)]) await assert.rejects(attempt, denied);
   assert.deepEqual(await namesIn(store), []);
   assert.equal(await readFile(join(outside, 'x86_64', 'timestamp.json'), 'utf8'), 'theirs');
@@ -213,15 +219,100 @@ test('list() names what is served and nothing else when the folder holds more', 
   assert.deepEqual(await namesIn(store, 'metal/'), [PATH]);
 });
 
-test('write() removes the uploads that nobody finished when they are older than a day', async (t) => {
+test('write() and remove() throw store/denied and touch nothing when what the store keeps for itself is a symbolic link', async (t) => {
   const { root, store } = await newStore(t);
-  const uploads = join(root, '.gantry', 'uploads');
-  await mkdir(uploads, { recursive: true });
-  await writeFile(join(uploads, 'old'), '');
-  await utimes(join(uploads, 'old'), 1, 1);
-  await writeFile(join(uploads, 'under-way'), '');
-  await put(store, 'one');
-  assert.deepEqual(await readdir(uploads), ['under-way']);
+  const outside = join(root, '..', 'outside');
+  await mkdir(join(outside, 'uploads', 'precious'), { recursive: true });
+  await writeFile(join(outside, 'precious'), '');
+  for (const name of ['.gantry', '.gantry/uploads', '.gantry/lock.sqlite', '.gantry/claims.sqlite']) {
+    await rm(root, { recursive: true, force: true });
+    await mkdir(join(root, name, '..'), { recursive: true });
+    await symlink(name.endsWith('.sqlite') ? join(outside, 'new') : outside, join(root, name));
+    const denied = { code: 'store/denied', details: { path: PATH }, message: /is a symbolic link; expected none inside a store$/u };
+    await assert.rejects(put(store, 'one'), denied, name);
+    await assert.rejects(store.remove(PATH), denied, name);
+    assert.equal(await store.head(PATH), undefined);
+    assert.deepEqual((await readdir(outside, { recursive: true })).toSorted(), ['precious', 'uploads', 'uploads/precious']);
+  }
+});
+
+test('write() throws what its source throws when the source cannot be read', async (t) => {
+  const { root, store } = await newStore(t);
+  const gone = join(root, '..', 'root.img');
+  await assert.rejects(store.write(PATH, fileSource(gone, bytesSource(Buffer.from('x'))), options('absent')), {
+    code: 'files/missing',
+    details: { path: gone },
+  });
+  assert.deepEqual(await filesIn(root), []);
+});
+
+test('write() stops reading when its source gives more than it says', async (t) => {
+  const { root, store } = await newStore(t);
+  let taken = 0;
+  let cancelled = false;
+  const endless = {
+    ...bytesSource(Buffer.alloc(4)),
+    async *open() {
+      try {
+        for (; ; taken += 1) yield Buffer.alloc(4);
+      } finally {
+        cancelled = true;
+      }
+    },
+  };
+  await assert.rejects(store.write(PATH, endless, options('absent')), { code: 'store/source-changed', message: /gave more than 4 bytes/u });
+  assert.deepEqual([taken, cancelled], [1, true]);
+  assert.deepEqual(await filesIn(root), []);
+});
+
+test('write() keeps the uploads of others when they are under way', async (t) => {
+  const { root, store } = await newStore(t);
+  const other = parseStorePath('targets/0a.root.img');
+  const content = Buffer.from('a large image');
+  const slow = {
+    ...bytesSource(content),
+    async *open() {
+      yield content.subarray(0, 4);
+      // The lock of the store is free and its uploads are tidied up meanwhile.
+      await put(store, 'one');
+      yield content.subarray(4);
+    },
+  };
+  await store.write(other, slow, options('absent'));
+  assert.equal(await textOf(store), 'one');
+  assert.deepEqual(await readFile(join(root, other)), content);
+  assert.deepEqual(await readdir(join(root, '.gantry', 'uploads')), []);
+});
+
+test('read() and list() throw aborted when the signal has fired', async (t) => {
+  const { store } = await newStore(t);
+  await put(store, 'x'.repeat(3 << 20));
+  const controller = new AbortController();
+  const { signal } = controller;
+  const { body } = await store.read(PATH, { signal });
+  const listed = store.list('', { signal });
+  controller.abort();
+  await assert.rejects(collect(body), { code: 'aborted' });
+  await assert.rejects(store.read(PATH, { signal }), { code: 'aborted' });
+  await assert.rejects(
+    (async () => {
+      for await (const { path } of listed) assert.fail(`${path} is listed`);
+    })(),
+    { code: 'aborted' },
+  );
+});
+
+test('write() and remove() throw store/denied and change nothing when the file system is read-only', async (t) => {
+  await withFullDisk(t, async (folder) => {
+    const store = createDirectoryStore(folder);
+    const version = await put(store, 'one');
+    execFileSync('mount', ['-o', 'remount,ro', folder]);
+    const denied = { code: 'store/denied', details: { path: PATH }, message: /the file system is read-only/u };
+    await assert.rejects(put(store, 'two', { version }), denied);
+    await assert.rejects(store.remove(PATH), denied);
+    assert.equal(await textOf(store), 'one');
+    assert.deepEqual(await filesIn(folder), ['timestamp.json']);
+  });
 });
 
 test('write() throws store/denied and says why when the place cannot be written', async (t) => {
@@ -251,6 +342,7 @@ test('write() throws files/disk-full and leaves nothing when the disk is full', 
       (reason: unknown) => reason,
     );
     assert.ok(isGantryError(error, 'files/disk-full'), String(error));
+    assert.deepEqual(error.details, { path: join(folder, PATH) });
     assert.deepEqual(await filesIn(folder), []);
     await put(store, 'one');
     assert.equal(await textOf(store), 'one');
