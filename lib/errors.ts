@@ -66,6 +66,17 @@ export interface ErrorDetails {
   'release/bad-name': { readonly what: string; readonly name: string };
   'release/bad-custom': { readonly at: string };
   'release/bad-duration': { readonly text: string };
+  'release/bad-time': { readonly text: string };
+  'release/bad-toml': { readonly path: string; readonly at: string };
+  'release/bad-policy': { readonly path: string; readonly at: string };
+  'release/bad-seed': { readonly seed: number };
+  'release/unknown': { readonly version: string; readonly known: readonly string[] };
+  'release/withdrawn': { readonly version: string };
+  'release/no-path': { readonly from: string; readonly to: string; readonly stuck: string };
+  'release/bad-recall': { readonly version: string; readonly to: string };
+  'release/stranded': { readonly version: string; readonly to: string; readonly why: 'waves' | 'migrations' };
+  'release/bad-waves': { readonly bound: number };
+  'release/rollout': { readonly version: string; readonly state: 'paused' | 'not-paused' | 'done' };
 
   // image
   'image/empty': { readonly what: string };

@@ -13,7 +13,7 @@ function timestampPath(scene: Scene): string {
 /** One flipped bit in the middle of the published root image. */
 export async function withAlteredTarget(scene: Scene): Promise<void> {
   const host = need(scene.host, 'host');
-  const [update] = await host.availableUpdates(scene.repository);
+  const [update] = await host.availableUpdates({ ...scene.repository, seed: 'ignore-waves' });
   const target = host.target(need(update, 'update').images.root);
   const path = join(paths(scene).store, 'targets', target.path.publishedName(target.sha256));
   const flip = (bytes: Buffer): Uint8Array => {

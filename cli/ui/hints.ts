@@ -54,6 +54,23 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'release/bad-name': ({ what }) => (what === 'product' ? '--product NAME gives another one than the name of the directory' : undefined),
   'release/bad-custom': 'gantry lint shows everything that is wrong with the repository',
   'release/bad-duration': 'write it like 14d or 2 weeks',
+  'release/bad-time': 'write it like 2026-12-01T09:00:00Z, or "in 2 hours"',
+  'release/bad-toml': 'correct the file and run the same command again',
+  'release/bad-policy': 'correct the file, then look at what it does: gantry wave simulate --policy FILE',
+  'release/unknown': 'gantry release list shows every release',
+  'release/withdrawn': ({ version }) => `gantry release remove ${version}`,
+  'release/no-path': 'add the missing step to Release.toml, then: gantry release add VERSION … --migrations Release.toml',
+  'release/bad-recall': 'gantry release list shows every release and its state',
+  'release/stranded': ({ to, why }) =>
+    why === 'waves' ? `gantry wave set ${to} --immediately, then recall` : 'gantry release path FROM TO shows where the chain breaks',
+  'release/bad-waves': 'gantry lint shows what is wrong; gantry wave set VERSION --policy NAME writes the waves anew',
+  'release/rollout': ({ version, state }) =>
+    state === 'paused'
+      ? `gantry wave resume ${version} goes on`
+      : state === 'done'
+        ? `gantry release recall ${version} --to VERSION takes it back`
+        : `gantry wave show ${version} shows where it stands`,
+  'release/bad-seed': 'seeds are whole numbers from 0 to 2047; settings.updates.seed on the host has one',
 
   'image/empty': 'check that the image build has finished',
   'image/bad-frame': LOOK,

@@ -65,7 +65,7 @@ export interface RepositoryClient {
   target(path: string): VerifiedTarget;
   /** @throws GantryError `client/no-manifest`, `release/bad-manifest`, `client/target-altered`, `http/…` */
   manifest(options?: AbortOptions): Promise<Manifest>;
-  /** Newest first. */
+  /** Newest first; by the waves and this machine's clock. */
   availableUpdates(host: HostDescription, options?: AbortOptions): Promise<Update[]>;
   /** The published bytes; every chunk was authenticated before it came out. */
   verifiedStream(target: VerifiedTarget, options?: StreamOptions): AsyncGenerator<Uint8Array, void, undefined>;
@@ -84,7 +84,7 @@ export interface RepositoryClient {
  * ```ts
  * const client = await openRepository({ root: '1.root.json', metadataUrl, stateDirectory });
  * await client.refresh();
- * const [update] = await client.availableUpdates({ variant: 'metal', arch: 'x86_64', version: '1.1.0' });
+ * const [update] = await client.availableUpdates({ variant: 'metal', arch: 'x86_64', version: '1.1.0', seed: 1234 });
  * ```
  *
  * @throws GantryError `client/bad-root`, `http/bad-url`, `files/…`
@@ -200,7 +200,7 @@ class Client implements RepositoryClient, TargetSource {
   }
 
   async availableUpdates(host: HostDescription, options: AbortOptions = {}): Promise<Update[]> {
-    return availableUpdates(await this.manifest(options), host);
+    return availableUpdates(await this.manifest(options), host, new Date());
   }
 
   verifiedStream(target: VerifiedTarget, options: StreamOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {

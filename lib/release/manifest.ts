@@ -19,6 +19,18 @@ export interface Images {
   readonly hash: string;
 }
 
+/** What Gantry adds to an update and stock hosts ignore. */
+export interface UpdateExtras {
+  /** How much hosts need it. */
+  readonly severity?: string;
+  /** For people: one line or more. */
+  readonly notes?: string;
+  /** The schedule that was meant, where `waves` holds what makes stock hosts follow it. */
+  readonly waves?: Update['waves'];
+  /** Nobody new since `at`; `waves` is how the update's own waves stood before. */
+  readonly paused?: { readonly at: string; readonly waves: Update['waves'] };
+}
+
 /** One release on offer, as it stands in the file; members that we do not know are there at run time. */
 export interface Update {
   readonly variant: string;
@@ -33,6 +45,7 @@ export interface Update {
   readonly images: Images;
   /** The framed ones, when `images` names lz4 (an addition of ours that stock hosts ignore). */
   readonly images_zstd?: Images;
+  readonly gantry?: UpdateExtras;
 }
 
 export interface Manifest {
@@ -69,20 +82,38 @@ export function writeManifest(manifest: Manifest): Uint8Array {
 }
 
 const MANIFEST_MEMBERS = ['updates', 'migrations'];
-const UPDATE_MEMBERS = ['variant', 'arch', 'version', 'max_version', 'waves', 'images', 'images_zstd'];
+const UPDATE_MEMBERS = ['variant', 'arch', 'version', 'max_version', 'waves', 'images', 'images_zstd', 'gantry'];
 const IMAGES_MEMBERS = ['boot', 'root', 'hash'];
+const EXTRAS_MEMBERS = ['severity', 'notes', 'waves', 'paused'];
 
 function orderedUpdate(update: Update): object {
-  const { waves, images, images_zstd } = update;
+  const { waves, images, images_zstd, gantry } = update;
   return inOrder(
     {
       ...update,
-      waves: sortedBy(waves, (a, b) => Number(a) - Number(b)),
+      waves: orderedWaves(waves),
       images: inOrder(images, IMAGES_MEMBERS),
       ...(images_zstd === undefined ? {} : { images_zstd: inOrder(images_zstd, IMAGES_MEMBERS) }),
+      ...(gantry === undefined ? {} : { gantry: orderedExtras(gantry) }),
     },
     UPDATE_MEMBERS,
   );
+}
+
+function orderedExtras(extras: UpdateExtras): object {
+  const { waves, paused } = extras;
+  return inOrder(
+    {
+      ...extras,
+      ...(waves === undefined ? {} : { waves: orderedWaves(waves) }),
+      ...(paused === undefined ? {} : { paused: inOrder({ ...paused, waves: orderedWaves(paused.waves) }, ['at', 'waves']) }),
+    },
+    EXTRAS_MEMBERS,
+  );
+}
+
+function orderedWaves(waves: Update['waves']): object {
+  return sortedBy(waves, (a, b) => Number(a) - Number(b));
 }
 
 /** Known members first, then the others as they came. */
@@ -114,6 +145,12 @@ const readVersion: Reader<string> = (node, path) => {
   }
 };
 
+const readTime: Reader<string> = (node, path) => {
+  const text = readText(node, path);
+  if (parseWaveTime(text) !== undefined) return text;
+  throw badManifest(node.place, path, 'it is not a time; expected for example "2026-01-31T12:00:00Z"');
+};
+
 const readImages = structReader<Images>({ boot: readText, root: readText, hash: readText });
 
 const readWaves: Reader<Update['waves']> = (node, path) => {
@@ -123,11 +160,7 @@ const readWaves: Reader<Update['waves']> = (node, path) => {
     const bound = /^\+?\d+$/u.test(name) ? Number(name) : Number.NaN;
     if (!(bound < 2 ** 32)) throw badManifest(place, [...path, name], 'it is no seed bound; expected a whole number below 2^32');
     if (waves.has(String(bound))) throw badManifest(place, [...path, name], `the bound ${bound} is there a second time; expected it once`);
-    const time = readText(value, [...path, name]);
-    if (parseWaveTime(time) === undefined) {
-      throw badManifest(value.place, [...path, name], 'it is not a time; expected for example "2026-01-31T12:00:00Z"');
-    }
-    waves.set(String(bound), time);
+    waves.set(String(bound), readTime(value, [...path, name]));
   }
   return Object.fromEntries(waves);
 };
@@ -141,8 +174,17 @@ const readUpdate = structReader<Update>(
     waves: readWaves,
     images: readImages,
     images_zstd: readImages,
+    gantry: structReader<UpdateExtras>(
+      {
+        severity: readText,
+        notes: readText,
+        waves: readWaves,
+        paused: structReader<NonNullable<UpdateExtras['paused']>>({ at: readTime, waves: readWaves }),
+      },
+      ['severity', 'notes', 'waves', 'paused'],
+    ),
   },
-  ['images_zstd'],
+  ['images_zstd', 'gantry'],
 );
 
 const readUpdates: Reader<Manifest['updates']> = (node, path) =>

@@ -1,13 +1,19 @@
-/** What a host may install: Bottlerocket's selection. Waves are not looked at: what is in the manifest is on offer. */
+/** What a host may install: Bottlerocket's selection, with waves as our own agents read them. */
+import { checkSeed } from './eligibility.ts';
+import { isPeer, isWithdrawn } from './find.ts';
 import type { Manifest, Update } from './manifest.ts';
 import { parseVersion } from './names.ts';
+import { isOffered } from './rollout.ts';
 import { compareVersions } from './version-order.ts';
+import { instantOf } from './wave-time.ts';
 
 export interface HostDescription {
   readonly variant: string;
   readonly arch: string;
   /** SemVer that the host runs; absent: it has nothing yet. */
   readonly version?: string;
+  /** 0 to 2047, drawn once and kept: the host's place in every rollout. */
+  readonly seed: number | 'ignore-waves';
 }
 
 /**
@@ -16,15 +22,16 @@ export interface HostDescription {
  * An update above its own `max_version` is withdrawn and hidden. A host that runs something above an update's `max_version`
  * is offered that update although it is older: that is how a release is recalled.
  *
- * @throws GantryError `release/bad-version` when the host's is not SemVer
+ * @throws GantryError `release/bad-version` when the host's is not SemVer, `release/bad-seed`
  */
-export function availableUpdates(manifest: Manifest, host: HostDescription): Update[] {
-  const { variant, arch } = host;
+export function availableUpdates(manifest: Manifest, host: HostDescription, now: Date): Update[] {
   const version = host.version === undefined ? undefined : parseVersion(host.version);
+  const seed = host.seed === 'ignore-waves' ? undefined : checkSeed(host.seed);
   return manifest.updates
-    .filter((update) => update.variant === variant && update.arch === arch)
-    .filter((update) => compareVersions(update.version, update.max_version) <= 0)
+    .filter((update) => isPeer(update, host))
+    .filter((update) => !isWithdrawn(update))
     .filter((update) => version === undefined || leadsAwayFrom(version, update))
+    .filter((update) => seed === undefined || isOffered(update, seed, instantOf(now)))
     .toSorted((a, b) => compareVersions(b.version, a.version));
 }
 

@@ -10,7 +10,10 @@ import parse from 'semver/functions/parse.js';
  * @throws RangeError when one of them is not a version: parse it first
  */
 export function compareVersions(left: string, right: string): number {
-  const [a, b] = [parsed(left), parsed(right)];
+  return compareParsed(parsed(left), parsed(right));
+}
+
+function compareParsed(a: SemVer, b: SemVer): number {
   return (
     a.compareMain(b) ||
     // A release is newer than its own pre-releases.
@@ -18,6 +21,17 @@ export function compareVersions(left: string, right: string): number {
     compareIdentifiers(prereleaseOf(a), prereleaseOf(b)) ||
     compareIdentifiers(a.build, b.build)
   );
+}
+
+/** The position of each version in the order, from 0: cheaper than comparing where there are many. @throws RangeError as `compareVersions` */
+export function versionRanks(versions: readonly string[]): ReadonlyMap<string, number> {
+  const sorted = Array.from(new Set(versions), parsed).toSorted(compareParsed);
+  return new Map(sorted.map(({ raw }, index) => [raw, index]));
+}
+
+/** The greatest of the versions. */
+export function newest(versions: readonly [string, ...string[]]): string {
+  return versions.reduce((best, version) => (compareVersions(version, best) > 0 ? version : best));
 }
 
 function parsed(text: string): SemVer {

@@ -1,8 +1,8 @@
 /** `gantry.toml`: what a workspace is about. Paths in it are relative to the file. */
-import { parse, TomlError } from 'smol-toml';
 import { z } from 'zod';
 import { GantryError, quote } from '../errors.ts';
 import { checkName } from '../release/names.ts';
+import { parseToml, placeText } from '../release/toml.ts';
 
 /** One TUF repository: a variant for an architecture. */
 export interface RepositoryName {
@@ -27,13 +27,16 @@ const schema = z.strictObject({
 /**
  * @param text the content of `gantry.toml`
  * @param path its path, for messages
- * @throws GantryError `workspace/bad-config` with the member or the line
+ * @throws GantryError `release/bad-toml`, `workspace/bad-config` with the line and the member
  */
 export function parseConfig(text: string, path: string): WorkspaceConfig {
-  const result = schema.safeParse(parseToml(text, path));
+  const document = parseToml(text, path);
+  const result = schema.safeParse(document.table);
   if (!result.success) {
     const [issue] = result.error.issues;
-    throw badConfig(path, issue?.path.join('.') || 'the file', issue?.message ?? 'it has another shape', result.error);
+    const member = (issue?.path ?? []).filter((step) => typeof step !== 'symbol');
+    const at = `${placeText(document.placeOf(member))}${member.length === 0 ? '' : ` (${member.join('.')})`}`;
+    throw badConfig(path, at, issue?.message ?? 'it has another shape', result.error);
   }
   const { product, store, repository } = result.data;
   const check = (what: 'product' | 'variant' | 'arch', name: string): string => {
@@ -51,17 +54,6 @@ export function parseConfig(text: string, path: string): WorkspaceConfig {
     seen.add(name);
   }
   return { product, store, repositories: repository };
-}
-
-/** @throws GantryError `workspace/bad-config` with the line and column */
-export function parseToml(text: string, path: string): Record<string, unknown> {
-  try {
-    return parse(text);
-  } catch (cause) {
-    if (!(cause instanceof TomlError)) throw cause;
-    const [problem = ''] = cause.message.split('\n');
-    throw badConfig(path, `line ${cause.line}, column ${cause.column}`, problem, cause);
-  }
 }
 
 function badConfig(path: string, at: string, problem: string, cause?: unknown): GantryError {

@@ -18,7 +18,8 @@ import { GantryError, isGantryError, quote } from '../errors.ts';
 import { withLock } from '../files/lock.ts';
 import { readWholeFile } from '../files/read.ts';
 import { parseExpiryPolicy, type ExpiryPolicy } from '../repository/expiry.ts';
-import { parseConfig, parseToml, type RepositoryName, type WorkspaceConfig } from './config.ts';
+import { parseToml } from '../release/toml.ts';
+import { parseConfig, type RepositoryName, type WorkspaceConfig } from './config.ts';
 
 export const CONFIG_FILE = 'gantry.toml';
 const CONFIG_MAX_BYTES = 1 << 20;
@@ -56,7 +57,7 @@ async function findWorkspace(start: string): Promise<string> {
 
 async function readExpiryPolicy(path: string): Promise<ExpiryPolicy> {
   try {
-    return parseExpiryPolicy(parseToml(await readText(path), path));
+    return parseExpiryPolicy(parseToml(await readText(path), path).table);
   } catch (error) {
     if (isGantryError(error, 'files/missing')) return parseExpiryPolicy({});
     throw error;

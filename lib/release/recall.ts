@@ -1,0 +1,73 @@
+/**
+ * Recalling a release: `max_version` goes down, and hosts above it go back to what is on offer below.
+ *
+ * Rule: no host may be stranded. Stock hosts that are told to go back do so only when the older release is open to their seed and
+ * a chain of migrations leads there; otherwise they stay on the bad release and fail at every check.
+ */
+import { GantryError } from '../errors.ts';
+import { readySeeds, scheduleOf, SEEDS } from './eligibility.ts';
+import { findUpdate, isPeer, isWithdrawn, type UpdateName } from './find.ts';
+import type { Manifest, Update } from './manifest.ts';
+import { findMigrations, stepsOf } from './migrations.ts';
+import { isOffered } from './rollout.ts';
+import { compareVersions } from './version-order.ts';
+import { instantOf } from './wave-time.ts';
+
+/**
+ * @param to the release that hosts go back to
+ * @param at now
+ * @throws GantryError `release/unknown`; `release/bad-recall` when it would do something else than what was said;
+ * `release/stranded` when hosts could not go back
+ */
+export function recallUpdate(manifest: Manifest, name: UpdateName, to: string, at: Date): Manifest {
+  const recalled = findUpdate(manifest, name);
+  const target = findUpdate(manifest, { ...name, version: to });
+  const peers = manifest.updates.filter((update) => isPeer(update, name));
+  const refuse = (problem: string): GantryError =>
+    new GantryError('release/bad-recall', `Cannot recall ${name.version}: ${problem}`, { version: name.version, to });
+  if (compareVersions(to, name.version) >= 0) throw refuse(`${to} is not older; expected a release that its hosts can go back to`);
+  if (isWithdrawn(recalled)) throw refuse('it is recalled already; expected a release on offer');
+  const newer = peers.find((peer) => !isWithdrawn(peer) && compareVersions(peer.version, name.version) > 0);
+  if (newer !== undefined) throw refuse(`${newer.version} is newer, and would go with it; expected the newest release on offer`);
+  refuseClosed(target, name.version, at);
+  refuseNoWayBack(manifest, peers, target, name.version);
+  return { ...manifest, updates: manifest.updates.map((update) => (isPeer(update, name) ? { ...update, max_version: to } : update)) };
+}
+
+function refuseClosed(target: Update, version: string, at: Date): void {
+  const now = instantOf(at);
+  const stock = readySeeds(scheduleOf(target.waves), now);
+  const ours = Array.from({ length: SEEDS }, (_, seed) => seed).filter((seed) => isOffered(target, seed, now)).length;
+  const open = Math.min(stock, ours);
+  if (open === SEEDS) return;
+  const percent = Math.floor((open * 100) / SEEDS);
+  throw stranded(version, target.version, 'waves', `${target.version} is open to ${percent} % of the fleet only; expected all of it`);
+}
+
+/** Hosts may run versions that are not on offer any more; the steps remember them. */
+function refuseNoWayBack(manifest: Manifest, peers: readonly Update[], target: Update, version: string): void {
+  const known = [...peers.map((peer) => peer.version), ...stepsOf(manifest.migrations).flatMap(({ from, to }) => [from, to])];
+  for (const one of new Set(known)) {
+    if (compareVersions(one, target.version) <= 0) continue;
+    try {
+      findMigrations(manifest.migrations, one, target.version);
+    } catch (cause) {
+      throw stranded(
+        version,
+        target.version,
+        'migrations',
+        `no chain of migrations leads from ${one} back to ${target.version}; expected one`,
+        cause,
+      );
+    }
+  }
+}
+
+function stranded(version: string, to: string, why: 'waves' | 'migrations', problem: string, cause?: unknown): GantryError {
+  return new GantryError(
+    'release/stranded',
+    `Cannot recall ${version}: its hosts could not go back: ${problem}`,
+    { version, to, why },
+    { cause },
+  );
+}
