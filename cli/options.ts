@@ -18,6 +18,12 @@ export const repositoryOptions: readonly OptionSpec[] = [
   { flags: '--arch <name>', description: 'choose the repository by its architecture' },
 ];
 
+/** For commands that act on several repositories at once. */
+export const repositoriesOptions: readonly OptionSpec[] = [
+  { flags: '--variant <names>', description: 'choose repositories by variant: names separated by commas, or "all"' },
+  { flags: '--arch <names>', description: 'choose repositories by architecture: names separated by commas, or "all"' },
+];
+
 export const keyOptions: readonly OptionSpec[] = [
   { flags: '--keys-dir <dir>', description: 'where private keys are (default: ~/.config/gantry/keys/PRODUCT)' },
   { flags: '--passphrase-file <file>', description: 'read the passphrase from the first line of a file (mode 0600)' },
@@ -64,6 +70,12 @@ export function listOption(options: OptionValues, name: string): readonly string
     .split(',')
     .map((item) => item.trim())
     .filter((item) => item !== '');
+}
+
+/** The values of an option that may be given several times. */
+export function listOf(options: OptionValues, name: string): readonly string[] {
+  const value = options[name];
+  return typeof value === 'object' ? value : [];
 }
 
 /** A path on the command line is relative to the current directory. */

@@ -17,7 +17,7 @@ export interface Outcome {
   readonly after?: () => Promise<void>;
 }
 
-export type OptionValues = Readonly<Record<string, string | boolean | undefined>>;
+export type OptionValues = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
 /**
  * A command as data. Its file imports nothing heavy: `run` imports what it needs when it is called, so that
@@ -43,6 +43,8 @@ export interface OptionSpec {
   readonly required?: boolean;
   readonly default?: string;
   readonly choices?: readonly string[];
+  /** May be given several times; its value is the list of them. */
+  readonly repeat?: true;
 }
 
 export function buildProgram(context: Context, onOutcome: (outcome: Outcome) => void): Command {
@@ -84,6 +86,7 @@ function addOption(command: Command, spec: OptionSpec): void {
   const option = command.createOption(spec.flags, spec.description);
   if (spec.default !== undefined) option.default(spec.default);
   if (spec.choices !== undefined) option.choices([...spec.choices]);
+  if (spec.repeat === true) option.argParser((value, before: readonly string[] | undefined) => [...(before ?? []), value]);
   if (spec.required === true) option.makeOptionMandatory();
   command.addOption(option);
 }

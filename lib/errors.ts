@@ -73,12 +73,15 @@ export interface ErrorDetails {
   'release/unknown': { readonly version: string; readonly known: readonly string[] };
   'release/withdrawn': { readonly version: string };
   'release/no-path': { readonly from: string; readonly to: string; readonly stuck: string };
+  'release/lint': { readonly findings: readonly LintFinding[] };
+  'release/bad-release-file': { readonly path: string; readonly at: string };
   'release/bad-recall': { readonly version: string; readonly to: string };
   'release/stranded': { readonly version: string; readonly to: string; readonly why: 'waves' | 'migrations' };
   'release/bad-waves': { readonly bound: number };
   'release/rollout': { readonly version: string; readonly state: 'paused' | 'not-paused' | 'done' };
 
   // image
+  'image/bad-input': { readonly path: string };
   'image/empty': { readonly what: string };
   'image/bad-frame': { readonly frame: number };
   'image/bad-frame-table': { readonly at: string };
@@ -114,6 +117,7 @@ export interface ErrorDetails {
   'workspace/exists': { readonly path: string };
   'workspace/bad-config': { readonly path: string; readonly at: string };
   'workspace/no-repository': { readonly variant: string; readonly arch: string };
+  'workspace/no-policy': { readonly name: string; readonly known: readonly string[] };
   'workspace/no-root': { readonly path: string };
   'workspace/draft-waits': { readonly path: string };
   'workspace/object-missing': { readonly path: string; readonly sha256: string };
@@ -121,6 +125,7 @@ export interface ErrorDetails {
   // publish
   'publish/conflict': { readonly path: string; readonly expected: string; readonly found: string };
   'publish/rolled-back': { readonly role: string; readonly published: number; readonly live: number };
+  'publish/too-late': { readonly repository: string; readonly notAfter: string };
   'publish/nothing': { readonly repository: string };
   'publish/no-manifest': { readonly path: string };
   'publish/target-differs': { readonly path: string };
@@ -149,15 +154,17 @@ export interface ErrorDetails {
 
 export type ErrorCode = keyof ErrorDetails;
 
-/** One breach of a rule of the portability lint. */
+/** One breach of a rule of the lint. */
 export interface LintFinding {
-  /** The number of the rule, 1 to 19. */
-  readonly rule: number;
+  /** The stable name of the rule: `tuf-12`, `migration-gap`. */
+  readonly rule: string;
   readonly severity: 'error' | 'warning';
-  /** Where: a role and a path of members, for example `targets.targets["a b"].length`. */
+  /** Where: a file and a path of members, for example `targets.targets["a b"].length`. */
   readonly at: string;
-  /** What is, what should be, and which client would stumble. */
+  /** What is, what should be, and who would stumble. */
   readonly message: string;
+  /** What to do about it. */
+  readonly fix: string;
 }
 
 /** What one role still lacks before its threshold is met. */

@@ -14,6 +14,7 @@ import { serve } from './serve.ts';
 import { sign } from './sign.ts';
 import { status } from './status.ts';
 import { verify } from './verify.ts';
+import { wave } from './wave.ts';
 
 export const commands: readonly CommandSpec[] = [
   demo,
@@ -21,6 +22,7 @@ export const commands: readonly CommandSpec[] = [
   key,
   root,
   release,
+  wave,
   sign,
   status,
   publish,

@@ -60,6 +60,8 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'release/unknown': 'gantry release list shows every release',
   'release/withdrawn': ({ version }) => `gantry release remove ${version}`,
   'release/no-path': 'add the missing step to Release.toml, then: gantry release add VERSION … --migrations Release.toml',
+  'release/lint': ({ findings }) => findings[0]?.fix,
+  'release/bad-release-file': 'correct the file and run the same command again',
   'release/bad-recall': 'gantry release list shows every release and its state',
   'release/stranded': ({ to, why }) =>
     why === 'waves' ? `gantry wave set ${to} --immediately, then recall` : 'gantry release path FROM TO shows where the chain breaks',
@@ -72,6 +74,7 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
         : `gantry wave show ${version} shows where it stands`,
   'release/bad-seed': 'seeds are whole numbers from 0 to 2047; settings.updates.seed on the host has one',
 
+  'image/bad-input': 'check that the file is whole: lz4 -t FILE, zstd -t FILE',
   'image/empty': 'check that the image build has finished',
   'image/bad-frame': LOOK,
   'image/bad-frame-table': LOOK,
@@ -106,12 +109,14 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'workspace/exists': 'choose a new directory',
   'workspace/bad-config': 'correct the file and run the same command again',
   'workspace/no-repository': 'choose with --variant and --arch',
+  'workspace/no-policy': 'a name is a file in policies/waves/; anything with a dot or a slash is a path',
   'workspace/no-root': 'gantry root init, then gantry sign',
   'workspace/draft-waits': SIGN_AND_PUBLISH,
   'workspace/object-missing': 'gantry release add makes the release again from its images',
 
   'publish/conflict': `${SIGN_AND_PUBLISH} makes the draft again on top of what they published`,
   'publish/rolled-back': LOOK,
+  'publish/too-late': 'run gantry wave pause or resume again: it replaces the one that came too late; --lead gives more time for signing',
   'publish/nothing': 'gantry release add makes a draft, gantry status shows where things stand',
   'publish/no-manifest': LOOK,
   'publish/target-differs': LOOK,

@@ -64,6 +64,16 @@ export async function buildVerityTree(source: AsyncIterable<Uint8Array>, options
   return { image: [superblock(dataBlocks, options), ...levels.flat()], rootHash, dataBlocks };
 }
 
+/** The length of the hash image of a raw image, as `buildVerityTree` and veritysetup make it. @param rawBytes whole blocks */
+export function verityImageBytes(rawBytes: number): number {
+  let blocks = 1;
+  for (let level = Math.ceil(rawBytes / BLOCK_BYTES); level > 1;) {
+    level = Math.ceil(level / PER_BLOCK);
+    blocks += level;
+  }
+  return blocks * BLOCK_BYTES;
+}
+
 function digestsOf(blocks: Uint8Array, salt: Uint8Array): Buffer {
   const digests = Buffer.alloc((blocks.length / BLOCK_BYTES) * DIGEST_BYTES);
   for (let index = 0; index * BLOCK_BYTES < blocks.length; index += 1) {

@@ -7,7 +7,7 @@ import { GantryError, isGantryError, quote, refuseAborted } from '../errors.ts';
 import { bytesSource } from '../store/source.ts';
 import type { ByteSource, Store } from '../store/store.ts';
 import { readObject } from './live-state.ts';
-import type { PlannedWrite, PublicationPlan } from './plan.ts';
+import { refuseTooLate, type PlannedWrite, type PublicationPlan } from './plan.ts';
 
 export interface AppliedWrite {
   readonly write: PlannedWrite;
@@ -17,6 +17,8 @@ export interface AppliedWrite {
 
 export interface ApplyOptions {
   readonly signal?: AbortSignal;
+  /** The time now, each time it is asked. */
+  readonly clock: () => Date;
   /** The bytes of a target that the plan does not carry. */
   readonly openTarget: (write: PlannedWrite) => Promise<ByteSource>;
   readonly onProgress?: (write: PlannedWrite, bytes: number) => void;
@@ -25,12 +27,13 @@ export interface ApplyOptions {
 
 /**
  * @throws GantryError `publish/conflict` when somebody else published first or took a version number,
- * `publish/target-differs` when a target file is there with other bytes, `store/…`, `files/disk-full`
+ * `publish/target-differs` when a target file is there with other bytes, `publish/too-late`, `store/…`, `files/disk-full`
  */
 export async function applyPublication(plan: PublicationPlan, store: Store, options: ApplyOptions): Promise<readonly AppliedWrite[]> {
   const applied: AppliedWrite[] = [];
   for (const write of plan.writes) {
     refuseAborted(options.signal);
+    if (write.kind === 'timestamp') refuseTooLate(plan, options.clock());
     const one = { write, sent: await applyWrite(write, store, options) };
     applied.push(one);
     options.onApplied?.(one);

@@ -1,6 +1,11 @@
-/** Every metadata file of a repository, ours or not, wherever it is read from: what the lint looks at. */
+/** Every metadata file of a repository and its manifest, ours or not, wherever they are read from: what the lint looks at. */
 import { GantryError, quote } from '../errors.ts';
+import type { Offer } from '../release/lint.ts';
+import { parseManifest } from '../release/manifest.ts';
+import { MANIFEST_PATH } from '../repository/draft.ts';
+import { sha256Hex } from '../tuf/hash.ts';
 import { readSignedRole } from '../tuf/role.ts';
+import { TargetPath } from '../tuf/target-path.ts';
 import type { DelegatedFile, RepositoryFiles } from '../tuf/lint.ts';
 import type { Root, SignedRole, Snapshot, Targets } from '../tuf/types.ts';
 
@@ -29,6 +34,29 @@ export async function readRepositoryFiles(read: ReadFile): Promise<RepositoryFil
   const snapshot = readSignedRole(await need(read, `${timestamp.role.meta['snapshot.json'].version}.snapshot.json`), 'snapshot');
   const targets = await readTargets(read, snapshot, 'targets');
   return { roots, timestamp, snapshot, targets, delegated: await readDelegated(read, snapshot, targets) };
+}
+
+/**
+ * What the manifest of a repository offers. Its digest is checked: a file that is not the signed one is none.
+ *
+ * @returns `missing` when the targets role names a manifest that is not there; `none` when it names none
+ * @throws GantryError `release/bad-manifest`, `repository/mismatch`
+ */
+export async function readOffer({ targets }: RepositoryFiles, read: ReadFile): Promise<Offer | 'missing' | 'none'> {
+  const entry = targets?.role.targets[MANIFEST_PATH];
+  if (targets === undefined || entry === undefined) return 'none';
+  const path = TargetPath.parse(MANIFEST_PATH);
+  const bytes = (await read(path.publishedName(entry.hashes.sha256))) ?? (await read(path.fileName()));
+  if (bytes === undefined) return 'missing';
+  const found = sha256Hex(bytes);
+  if (found !== entry.hashes.sha256) {
+    throw new GantryError(
+      'repository/mismatch',
+      `Cannot read ${MANIFEST_PATH}: its SHA-256 is ${found}; expected ${entry.hashes.sha256}, which the targets role names`,
+      { role: 'targets' },
+    );
+  }
+  return { manifest: parseManifest(bytes), targets: targets.role.targets };
 }
 
 async function readRoots(read: ReadFile): Promise<readonly SignedRole<Root>[]> {

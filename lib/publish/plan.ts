@@ -8,6 +8,7 @@ import { MANIFEST_PATH, type SignedRepository } from '../repository/draft.ts';
 import { verifyUnder } from '../repository/trusted.ts';
 import { metadataPath, targetPath } from '../store/layout.ts';
 import type { CacheClass, Expect, StorePath } from '../store/store.ts';
+import { tufDate } from '../tuf/date.ts';
 import { TargetPath } from '../tuf/target-path.ts';
 import type { Root, Sha256Hex, SignedRole, TargetFile } from '../tuf/types.ts';
 import type { RepositoryName } from '../workspace/config.ts';
@@ -29,6 +30,8 @@ export interface PublicationPlan {
   readonly repository: RepositoryName;
   /** In the order in which they happen. */
   readonly writes: readonly PlannedWrite[];
+  /** When `timestamp.json` must have been replaced; absent: any time will do. */
+  readonly notAfter?: Date;
 }
 
 const JSON_TYPE = 'application/json';
@@ -36,14 +39,32 @@ const BINARY_TYPE = 'application/octet-stream';
 
 /**
  * @param signed absent when only roots are to be published
+ * @param notAfter the deadline of the changes, when they have one
  * @throws GantryError `repository/root-transition`
  */
-export function planPublication(live: LiveState, signed?: SignedRepository): PublicationPlan {
+export function planPublication(live: LiveState, signed?: SignedRepository, notAfter?: Date): PublicationPlan {
   const { repository } = live;
   return {
     repository,
     writes: [...rootWrites(live), ...(signed === undefined ? [] : [...targetWrites(live, signed), ...roleWrites(live, signed)])],
+    ...(notAfter === undefined ? {} : { notAfter }),
   };
+}
+
+/**
+ * A pause that came later would take the update away from hosts which were let in meanwhile.
+ *
+ * @throws GantryError `publish/too-late`
+ */
+export function refuseTooLate({ repository, notAfter }: PublicationPlan, now: Date): void {
+  if (notAfter === undefined || now <= notAfter) return;
+  const name = `${repository.variant}/${repository.arch}`;
+  const [moment, is] = [tufDate(notAfter), tufDate(now)];
+  throw new GantryError(
+    'publish/too-late',
+    `Cannot publish ${name}: its draft steers a rollout at ${moment}, and it is ${is} by now; expected it to be published before that moment`,
+    { repository: name, notAfter: moment },
+  );
 }
 
 /** A new root is live once it is stored, so every live role must verify under it as well (design D6). */

@@ -1,6 +1,6 @@
 /** `publish`: what is signed becomes what the world sees. */
 import { GantryError, isGantryError } from '../errors.ts';
-import { finishDraft, type Draft, type SignedRepository } from '../repository/draft.ts';
+import { deadlineOf, finishDraft, type Draft, type SignedRepository } from '../repository/draft.ts';
 import type { Store } from '../store/store.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { saveDraft, saveSeenVersions } from '../workspace/draft-files.ts';
@@ -9,11 +9,13 @@ import type { Workspace } from '../workspace/workspace.ts';
 import { applyPublication, type AppliedWrite } from './apply.ts';
 import { versionsOf, type LiveState } from './live-state.ts';
 import { forgetDraft, readCurrent, readLive } from './live.ts';
-import { planPublication, type PlannedWrite, type PublicationPlan } from './plan.ts';
+import { planPublication, refuseTooLate, type PlannedWrite, type PublicationPlan } from './plan.ts';
 import { redraft } from './sign.ts';
 
 export interface PublishOptions {
   readonly now: Date;
+  /** The time now, each time it is asked; by default this machine's. Only changes that are made for a moment ask. */
+  readonly clock?: () => Date;
   readonly signal?: AbortSignal;
   readonly onProgress?: (write: PlannedWrite, bytes: number) => void;
   readonly onApplied?: (applied: AppliedWrite) => void;
@@ -43,7 +45,7 @@ export async function planRepository(workspace: Workspace, store: Store, reposit
  * Publishes what is signed. When somebody else took one of our version numbers, the draft is made again with the next free
  * ones, so that signing and publishing once more is all it takes (design D5).
  *
- * @throws GantryError what `planRepository` and `applyPublication` throw
+ * @throws GantryError what `planRepository` and `applyPublication` throw, `publish/too-late`
  */
 export async function publishRepository(
   workspace: Workspace,
@@ -51,10 +53,13 @@ export async function publishRepository(
   repository: RepositoryName,
   options: PublishOptions,
 ): Promise<Publication> {
+  const { clock = () => new Date() } = options;
   const { plan, draft, live, signed } = await prepare(workspace, store, repository);
+  refuseTooLate(plan, clock());
   try {
     const applied = await applyPublication(plan, store, {
       ...options,
+      clock,
       openTarget: async (write) => openObject(workspace, write.path, write),
     });
     await finish(workspace, repository, live, signed);
@@ -78,7 +83,7 @@ interface Prepared {
 async function prepare(workspace: Workspace, store: Store, repository: RepositoryName): Promise<Prepared> {
   const { live, draft } = await readCurrent(workspace, store, repository);
   const signed = draft === undefined ? undefined : finishDraft(draft, live.trusted);
-  const plan = planPublication(live, signed);
+  const plan = planPublication(live, signed, draft === undefined ? undefined : deadlineOf(draft.changes));
   if (plan.writes.length === 0) {
     const name = `${repository.variant}/${repository.arch}`;
     throw new GantryError('publish/nothing', `Cannot publish ${name}: nothing waits; expected a signed draft or a new root`, {

@@ -3,7 +3,7 @@ import { GantryError } from '../errors.ts';
 import { draftFrom, manifestAfter, type Change, type Draft } from '../repository/draft.ts';
 import type { Store } from '../store/store.ts';
 import { saveDraft } from '../workspace/draft-files.ts';
-import { checkImages, prepareRelease, type PreparedRelease, type ReleaseInput } from '../workspace/prepare-release.ts';
+import { checkFiles, prepareRelease, type PreparedRelease, type ReleaseInput } from '../workspace/prepare-release.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import type { LiveState } from './live-state.ts';
@@ -20,7 +20,8 @@ export interface AddedRelease {
  * The draft of a new release. An existing draft is extended: its changes are kept, and its signatures dropped, because they
  * were over other bytes.
  *
- * @throws GantryError `release/duplicate` and `release/not-newer` before any image is read, and whatever `prepareRelease` throws
+ * @throws GantryError `release/duplicate`, `release/not-newer` and others that `checkRelease` finds, before any image is read;
+ * `release/lint`, and whatever `prepareRelease` throws
  */
 export async function addRelease(workspace: Workspace, store: Store, input: ReleaseInput & { readonly now: Date }): Promise<AddedRelease> {
   const { live, earlier } = await checkRelease(workspace, store, input);
@@ -31,7 +32,7 @@ export async function addRelease(workspace: Workspace, store: Store, input: Rele
 }
 
 /**
- * Learns what can be learnt before minutes of compression: the version, and that the images are there.
+ * Learns what can be learnt before minutes of compression: the version, the waves, and that the files are there.
  *
  * @returns what is live, and the changes of a draft that waits
  * @throws GantryError `release/…`, `files/missing`, `files/not-readable`, `image/empty`
@@ -39,13 +40,16 @@ export async function addRelease(workspace: Workspace, store: Store, input: Rele
 export async function checkRelease(
   workspace: Workspace,
   store: Store,
-  { repository, version, images }: Pick<ReleaseInput, 'repository' | 'version' | 'images'>,
+  input: ReleaseInput,
 ): Promise<{ readonly live: LiveState; readonly earlier: readonly Change[] }> {
+  const { repository, version, about } = input;
   const { live, draft } = await readCurrent(workspace, store, repository);
   const earlier = draft?.changes ?? [];
   refuseDrafted(earlier, repository, version);
-  manifestAfter(live.trusted, [...earlier, announce(repository, version)]);
-  await checkImages(images);
+  // The update without its images is enough to learn whether it may be added.
+  const update = { ...repository, version, images: { boot: 'boot', root: 'root', hash: 'hash' }, ...about };
+  manifestAfter(live.trusted, [...earlier, { kind: 'add-update', update }]);
+  await checkFiles(input);
   return { live, earlier };
 }
 
@@ -56,9 +60,4 @@ function refuseDrafted(earlier: readonly Change[], { variant, arch }: Repository
     `Cannot draft ${version} of ${variant}/${arch}: it is drafted already; expected another version, or the draft removed from drafts/${variant}/${arch}.json`,
     { version, variant, arch },
   );
-}
-
-/** The update without its images: enough to learn whether the version may be added, before minutes of compression. */
-function announce({ variant, arch }: RepositoryName, version: string): Change {
-  return { kind: 'add-update', update: { variant, arch, version, images: { boot: 'boot', root: 'root', hash: 'hash' } } };
 }

@@ -209,7 +209,8 @@ const readMigrations: Reader<Manifest['migrations']> = (node, path) => {
   return Object.fromEntries(migrations);
 };
 
-function migrationKey(text: string): string | undefined {
+/** `(FROM, TO)` as it is written, or undefined when the text is no pair of versions. */
+export function migrationKey(text: string): string | undefined {
   const [, from, to] = (text.length <= MIGRATION_KEY_MAX_LENGTH ? MIGRATION_KEY.exec(text) : null) ?? [];
   if (from === undefined || to === undefined) return undefined;
   try {

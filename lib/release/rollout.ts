@@ -103,8 +103,9 @@ export function replaceWaves(update: Update, waves: Waves, meant?: Waves): Updat
   return withExtras({ ...update, waves }, meant === undefined ? extras : { ...extras, waves: meant });
 }
 
-function withExtras({ gantry: _, ...update }: Update, extras: UpdateExtras): Update {
-  return Object.keys(extras).length === 0 ? update : { ...update, gantry: extras };
+function withExtras(update: Update, extras: UpdateExtras): Update {
+  const { gantry: _, ...plain } = update;
+  return Object.keys(extras).length === 0 ? plain : { ...update, gantry: extras };
 }
 
 /** What is left of the schedule, in seconds from `at` until the last host's turn; 0 when it is done. */

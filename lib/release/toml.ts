@@ -32,8 +32,7 @@ export function parseToml(text: string, path: string): TomlDocument {
     else noteTable(node, places);
   }
   return {
-    // The top level of a document is always a table.
-    table: getStaticTOMLValue(program) as Record<string, unknown>,
+    table: getStaticTOMLValue(program),
     placeOf(wanted) {
       for (let length = wanted.length; length > 0; length -= 1) {
         const place = places.get(keyOf(wanted.slice(0, length)));
@@ -54,10 +53,18 @@ function parseProgram(text: string, path: string): AST.TOMLProgram {
     return parseTOML(text, { tomlVersion: '1.0' });
   } catch (cause) {
     // Brackets nested beyond every purpose exhaust the parser's stack.
-    const at = cause instanceof ParseError ? placeText({ line: cause.lineNumber, column: cause.column + 1 }) : 'the file';
-    const problem = cause instanceof ParseError ? cause.message.replace(/^./u, (first) => first.toLowerCase()) : 'it cannot be parsed';
+    const isSyntax = cause instanceof ParseError;
+    const at = isSyntax ? placeText(placeOfError(text, cause)) : 'the file';
+    const problem = isSyntax ? cause.message.replace(/^./u, (first) => first.toLowerCase()) : 'it cannot be parsed';
     throw new GantryError('release/bad-toml', `Cannot read ${quote(path)}: ${at}: ${problem}; expected TOML`, { path, at }, { cause });
   }
+}
+
+/** The parser notices a missing value only at whatever comes after it. */
+function placeOfError(text: string, { index }: ParseError): TextPlace {
+  const before = text.slice(0, index);
+  const lines = (/^\s*$/u.test(before.split('\n').at(-1) ?? '') ? before.trimEnd() : before).split('\n');
+  return { line: lines.length, column: (lines.at(-1) ?? '').length + 1 };
 }
 
 function noteTable(table: AST.TOMLTable, places: Map<string, TextPlace>): void {

@@ -135,7 +135,8 @@ export function policyWaves(policy: WavePolicy, start: Instant): Update['waves']
 
 function shown(value: unknown): string {
   if (value === undefined) return 'missing';
-  return typeof value === 'string' ? quote(value) : String(value).slice(0, 40);
+  if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean') return String(value);
+  return typeof value === 'string' ? quote(value) : 'of another kind';
 }
 
 function badPolicy(path: string, place: TextPlace, problem: string, cause?: unknown): GantryError {

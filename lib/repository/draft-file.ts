@@ -15,6 +15,10 @@ const version = z.int().min(1);
 const json: z.ZodType<Record<string, unknown>> = z.record(z.string(), z.unknown());
 const images = z.object({ boot: z.string(), root: z.string(), hash: z.string() });
 
+const waves = z.record(z.string().regex(/^\d+$/u), z.string());
+const moment = z.iso.datetime({ offset: true });
+const update = z.object({ variant: z.string(), arch: z.string(), version: z.string() });
+
 const changeSchema = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('put-target'),
@@ -25,14 +29,24 @@ const changeSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('renew-targets') }),
   z.object({
     kind: z.literal('add-update'),
-    update: z.object({
-      variant: z.string(),
-      arch: z.string(),
-      version: z.string(),
+    update: update.extend({
       images,
       imagesZstd: images.optional(),
+      waves: waves.optional(),
+      intended: waves.optional(),
+      maxVersion: z.string().optional(),
+      severity: z.string().optional(),
+      notes: z.string().optional(),
+      migrations: z.array(z.string()).optional(),
     }),
   }),
+  z.object({ kind: z.literal('remove-update'), update }),
+  z.object({ kind: z.literal('set-waves'), update, waves, intended: waves.optional() }),
+  z.object({ kind: z.literal('pause-waves'), update, from: moment, at: moment }),
+  z.object({ kind: z.literal('resume-waves'), update, at: moment }),
+  z.object({ kind: z.literal('accelerate-waves'), update, from: moment, at: moment, factor: z.number().gt(1) }),
+  z.object({ kind: z.literal('recall'), update, to: z.string(), at: moment }),
+  z.object({ kind: z.literal('set-migrations'), migrations: z.record(z.string(), z.array(z.string())) }),
 ]);
 
 const draftSchema = z.object({

@@ -9,7 +9,9 @@
  * - pure: time and bytes come in as arguments.
  */
 import { GantryError, quote } from '../errors.ts';
-import { addUpdate, type NewUpdate } from '../release/edit.ts';
+import { verityImageBytes } from '../image/verity.ts';
+import { applyEdit, type ManifestEdit } from '../release/edit.ts';
+import { assertReleasable, type Offer } from '../release/lint.ts';
 import { writeManifest, type Manifest } from '../release/manifest.ts';
 import { sha256Hex } from '../tuf/hash.ts';
 import { assertPortable } from '../tuf/lint.ts';
@@ -24,7 +26,7 @@ import { metaOf, type PublishedRoles, type TrustedRepository } from './trusted.t
 export type Change =
   | { readonly kind: 'put-target'; readonly path: string; readonly file: TargetFile }
   | { readonly kind: 'remove-target'; readonly path: string }
-  | { readonly kind: 'add-update'; readonly update: NewUpdate }
+  | ManifestEdit
   /** Sign the targets role again, with a new expiry and the same content. */
   | { readonly kind: 'renew-targets' };
 
@@ -80,7 +82,8 @@ function baseOf(published: TrustedRepository): DraftBase {
 /**
  * The draft of `changes` on top of what is published. Without changes it is a refresh: snapshot and timestamp only.
  *
- * @throws GantryError `release/duplicate`, `release/not-newer`, `repository/bad-change`, `tuf/not-portable`
+ * @throws GantryError `release/…` when a change makes no sense, `release/lint` when it would break the release for hosts,
+ * `repository/bad-change`, `tuf/not-portable`
  */
 export function draftFrom(
   published: TrustedRepository,
@@ -89,7 +92,8 @@ export function draftFrom(
 ): Draft {
   const empty: Draft = { base: baseOf(published), changes, versions: options.versions, roles: {} };
   if (changes.length === 0 && published.published !== undefined) return advanceDraft(empty, published, options);
-  const manifest = writeManifest(manifestAfter(published, changes));
+  const offer = offerAfter(published, changes);
+  const manifest = writeManifest(offer.manifest);
   const signed: Targets = {
     ...published.published?.targets.role,
     _type: 'targets',
@@ -97,24 +101,50 @@ export function draftFrom(
     version: options.versions.targets,
     expires: expiryOf('targets', options.now, options.policy),
     targets: {
-      ...targetsAfter(published.published?.targets.role.targets ?? {}, changes),
+      ...offer.targets,
       [MANIFEST_PATH]: { length: manifest.length, hashes: { sha256: sha256Hex(manifest) } },
     },
   };
   assertPortable(signed);
+  assertReleasable(offer, offerAfter(published, []), { now: options.now, treeBytes: verityImageBytes });
   return { ...empty, roles: { targets: { signed, signatures: [] } }, manifest };
 }
 
 /**
  * The published manifest with the changes made.
  *
- * @throws GantryError `release/duplicate`, `release/not-newer`
+ * @throws GantryError `release/…`
  */
 export function manifestAfter(published: TrustedRepository, changes: readonly Change[]): Manifest {
-  return changes.reduce(
-    (manifest, change) => (change.kind === 'add-update' ? addUpdate(manifest, change.update) : manifest),
-    published.manifest,
-  );
+  return changes.reduce((manifest, change) => (isEdit(change) ? applyEdit(manifest, change) : manifest), published.manifest);
+}
+
+/**
+ * What hosts would be told with the changes made.
+ *
+ * @throws GantryError `release/…`, `repository/bad-change`
+ */
+export function offerAfter(published: TrustedRepository, changes: readonly Change[]): Offer {
+  const targets = targetsAfter(published.published?.targets.role.targets ?? {}, changes);
+  return { manifest: manifestAfter(published, changes), targets };
+}
+
+function isEdit(change: Change): change is ManifestEdit {
+  return change.kind !== 'put-target' && change.kind !== 'remove-target' && change.kind !== 'renew-targets';
+}
+
+/**
+ * When the draft must be what hosts see: a pause or a resumption is computed for one moment, and would take the update away from
+ * hosts that were let in after it. Undefined: any time will do.
+ */
+export function deadlineOf(changes: readonly Change[]): Date | undefined {
+  const moments = changes.flatMap((change) => (isTimed(change) ? [new Date(change.at)] : []));
+  return moments.toSorted((a, b) => a.getTime() - b.getTime())[0];
+}
+
+/** Changes that are computed for a moment. */
+export function isTimed(change: Change): change is Extract<Change, { readonly kind: 'pause-waves' | 'resume-waves' }> {
+  return change.kind === 'pause-waves' || change.kind === 'resume-waves';
 }
 
 function targetsAfter(before: Targets['targets'], changes: readonly Change[]): Record<string, TargetFile> {

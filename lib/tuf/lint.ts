@@ -51,11 +51,9 @@ export function assertPortable(role: Role): void {
   const [first] = findings;
   if (first === undefined) return;
   const more = findings.length === 1 ? '' : ` (and ${findings.length - 1} more)`;
-  throw new GantryError(
-    'tuf/not-portable',
-    `Cannot sign this ${role._type} role: rule ${first.rule}: ${first.at}: ${first.message}${more}`,
-    { findings },
-  );
+  throw new GantryError('tuf/not-portable', `Cannot sign this ${role._type} role: ${first.rule}: ${first.at}: ${first.message}${more}`, {
+    findings,
+  });
 }
 
 function check(role: Role, name: string, report: Report): void {

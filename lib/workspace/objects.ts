@@ -21,13 +21,18 @@ export interface ObjectRef {
 /** The bytes of an object, to be read as often as an upload needs. */
 export type ObjectSource = ReturnType<typeof fileSource> & ObjectRef;
 
-function objectPath(workspace: Workspace, name: string): string {
+export function objectPath(workspace: Workspace, name: string): string {
   return privatePath(workspace, 'objects', name);
+}
+
+/** Makes the folder of objects. */
+export async function ensureObjects(workspace: Workspace): Promise<void> {
+  await mkdir(privatePath(workspace, 'objects'), { recursive: true });
 }
 
 /** Keeps what the stream gives, under its digest. Nothing stays when the stream fails. */
 export async function addObject(workspace: Workspace, content: AsyncIterable<Uint8Array>): Promise<ObjectRef> {
-  await mkdir(privatePath(workspace, 'objects'), { recursive: true });
+  await ensureObjects(workspace);
   const incoming = objectPath(workspace, `incoming-${randomUUID()}`);
   const writer = await createAtomicWriter(incoming, { overwrite: 'refuse' });
   try {

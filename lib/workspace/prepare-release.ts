@@ -1,5 +1,5 @@
 /**
- * From three partition images to the changes that make them a release.
+ * From three partition images, and what goes along with them, to the changes that make them a release.
  *
  * Rules:
  * - an image is read once per form that is asked for, and refused when it changed meanwhile;
@@ -8,44 +8,42 @@
  */
 import { GantryError, quote } from '../errors.ts';
 import { openStableFile } from '../files/read.ts';
-import { encodeFrameTable, type Frame } from '../image/frame-table.ts';
-import { compressLz4 } from '../image/lz4.ts';
-import { measuring } from '../image/measure.ts';
-import { compressFrames } from '../image/zstd.ts';
 import type { Change } from '../repository/draft.ts';
 import { imageCustom } from '../release/custom.ts';
+import type { NewUpdate } from '../release/edit.ts';
+import type { Manifest } from '../release/manifest.ts';
 import { buildIdFrom, imageTargetName, parseVersion, type Compression, type ImageKind } from '../release/names.ts';
-import { parseSha256Hex } from '../tuf/hash.ts';
+import type { JsonObject } from '../tuf/types.ts';
+import { compressImage, type CompressedImage, type PrepareProgress } from './compress-image.ts';
 import type { RepositoryName } from './config.ts';
-import { addObject, type ObjectRef } from './objects.ts';
+import type { ObjectRef } from './objects.ts';
+import { prepareExtraTarget, prepareMigration, type ExtraTarget, type PreparedTarget } from './prepare-targets.ts';
 import type { Workspace } from './workspace.ts';
 
 export interface ReleaseInput {
   readonly repository: RepositoryName;
   /** SemVer. */
   readonly version: string;
-  /** Paths of the raw images. */
+  /** Paths of the images: raw, lz4 or zstd. */
   readonly images: Readonly<Record<ImageKind, string>>;
   readonly compression: 'zstd' | 'lz4' | 'both';
   /** zstd level, 1 to 22. */
   readonly level: number;
   /** Part of the target names; by default the first 8 digits of the raw root image's digest. */
   readonly build?: string;
+  /** What the manifest says of the release beside its images. */
+  readonly about?: Pick<NewUpdate, 'waves' | 'intended' | 'maxVersion' | 'severity' | 'notes'>;
+  readonly migrations?: MigrationInput;
+  readonly extraTargets?: readonly ExtraTarget[];
   readonly signal?: AbortSignal;
   readonly onProgress?: (event: PrepareProgress) => void;
 }
 
-/** Raw bytes read so far of one form of one image. */
-export interface PrepareProgress {
-  readonly image: ImageKind;
-  readonly compression: Compression;
-  readonly bytes: number;
-  readonly totalBytes: number;
-}
-
-export interface PreparedTarget {
-  readonly path: string;
-  readonly object: ObjectRef;
+export interface MigrationInput {
+  /** Paths, in the order in which they run. */
+  readonly files: readonly string[];
+  /** Every step there is, as Release.toml lists them; absent: the files are the step from the release before. */
+  readonly steps?: Manifest['migrations'];
 }
 
 export interface PreparedRelease {
@@ -53,22 +51,17 @@ export interface PreparedRelease {
   readonly build: string;
   readonly changes: readonly Change[];
   readonly targets: readonly PreparedTarget[];
+  /** Images that were compressed already and are published as they are. */
+  readonly asTheyAre: readonly ImageKind[];
   readonly rawBytes: number;
   readonly publishedBytes: number;
 }
 
 const IMAGES: readonly ImageKind[] = ['boot', 'root', 'hash'];
 
-interface CompressedImage {
-  readonly image: ImageKind;
-  readonly compression: Compression;
-  readonly object: ObjectRef;
-  readonly raw: ObjectRef;
-  readonly frames?: ObjectRef;
-}
-
 /**
- * @throws GantryError `release/bad-version`, `files/missing`, `files/not-readable`, `image/empty`, `files/changed`, `files/disk-full`
+ * @throws GantryError `release/bad-version`, `files/missing`, `files/not-readable`, `image/empty`, `image/bad-input`, `files/changed`,
+ * `files/disk-full`
  */
 export async function prepareRelease(workspace: Workspace, input: ReleaseInput): Promise<PreparedRelease> {
   const version = parseVersion(input.version);
@@ -76,13 +69,18 @@ export async function prepareRelease(workspace: Workspace, input: ReleaseInput):
     input.compression === 'both' ? ['zst', 'lz4'] : [input.compression === 'zstd' ? 'zst' : 'lz4'];
   const compressed: CompressedImage[] = [];
   for (const image of IMAGES) {
-    for (const compression of compressions) compressed.push(await compressImage(workspace, input, image, compression));
+    for (const compression of compressions) {
+      const { level, signal, onProgress } = input;
+      const optional = { ...(signal === undefined ? {} : { signal }), ...(onProgress === undefined ? {} : { onProgress }) };
+      compressed.push(await compressImage(workspace, { image, path: input.images[image], compression, level, ...optional }));
+    }
   }
   refuseChanged(compressed, input);
-  const root = compressed.find(({ image }) => image === 'root');
-  if (root === undefined) throw new RangeError('a release has a root image');
-  const build = input.build ?? buildIdFrom(root.raw.sha256);
-  return describeRelease({ workspace, input, version, build, compressed });
+  const migrations: PreparedTarget[] = [];
+  for (const file of input.migrations?.files ?? []) migrations.push(await prepareMigration(workspace, file, input.signal));
+  const extra: PreparedTarget[] = [];
+  for (const target of input.extraTargets ?? []) extra.push(await prepareExtraTarget(workspace, target));
+  return describeRelease(workspace, input, version, { compressed, migrations, extra });
 }
 
 /**
@@ -90,54 +88,24 @@ export async function prepareRelease(workspace: Workspace, input: ReleaseInput):
  *
  * @throws GantryError `files/missing`, `files/not-readable`, `image/empty`
  */
-export async function checkImages(images: ReleaseInput['images']): Promise<void> {
-  for (const image of IMAGES) await refuseUnusable(image, images[image]);
+export async function checkFiles({
+  images,
+  migrations,
+  extraTargets,
+}: Pick<ReleaseInput, 'images' | 'migrations' | 'extraTargets'>): Promise<void> {
+  for (const image of IMAGES) await refuseUnusable(`the ${image} image`, images[image]);
+  for (const file of migrations?.files ?? []) await refuseUnusable('a migration', file);
+  for (const { name, file } of extraTargets ?? []) await refuseUnusable(`the target ${quote(name)}`, file);
 }
 
-async function refuseUnusable(image: ImageKind, path: string): Promise<void> {
+async function refuseUnusable(what: string, path: string): Promise<void> {
   const file = await openStableFile(path);
   try {
     if (file.lengthBytes > 0) return;
-    throw new GantryError('image/empty', `Cannot release ${quote(path)} as the ${image} image: it is empty; expected a partition image`, {
-      what: path,
-    });
+    throw new GantryError('image/empty', `Cannot release ${quote(path)} as ${what}: it is empty; expected some bytes`, { what: path });
   } finally {
     await file.close();
   }
-}
-
-async function compressImage(
-  workspace: Workspace,
-  input: ReleaseInput,
-  image: ImageKind,
-  compression: Compression,
-): Promise<CompressedImage> {
-  const { signal, onProgress } = input;
-  const file = await openStableFile(input.images[image]);
-  try {
-    const raw = measuring(file.read(), (bytes) => {
-      onProgress?.({ image, compression, bytes, totalBytes: file.lengthBytes });
-    });
-    const options = signal === undefined ? {} : { signal };
-    const frames: Frame[] = [];
-    const content =
-      compression === 'zst'
-        ? compressFrames(raw.stream, { ...options, level: input.level, onFrame: (frame) => frames.push(frame) })
-        : compressLz4(raw.stream, { ...options, contentSizeBytes: file.lengthBytes });
-    const object = await addObject(workspace, content);
-    await file.assertUnchanged();
-    const measured = raw.result();
-    const rawRef: ObjectRef = { sha256: parseSha256Hex(measured.sha256), lengthBytes: measured.lengthBytes };
-    if (compression === 'lz4') return { image, compression, object, raw: rawRef };
-    const table = encodeFrameTable({ raw: rawRef, frames });
-    return { image, compression, object, raw: rawRef, frames: await addObject(workspace, oneChunk(table)) };
-  } finally {
-    await file.close();
-  }
-}
-
-async function* oneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
 }
 
 /** Two forms of one image are two readings: they must have seen the same bytes. */
@@ -150,51 +118,73 @@ function refuseChanged(compressed: readonly CompressedImage[], input: ReleaseInp
   }
 }
 
-function describeRelease(parts: {
-  readonly workspace: Workspace;
-  readonly input: ReleaseInput;
-  readonly version: string;
-  readonly build: string;
+interface Parts {
   readonly compressed: readonly CompressedImage[];
-}): PreparedRelease {
-  const { workspace, input, version, build, compressed } = parts;
+  readonly migrations: readonly PreparedTarget[];
+  readonly extra: readonly PreparedTarget[];
+}
+
+function describeRelease(workspace: Workspace, input: ReleaseInput, version: string, parts: Parts): PreparedRelease {
+  const { compressed, migrations, extra } = parts;
   const { variant, arch } = input.repository;
+  const root = compressed.find(({ image }) => image === 'root');
+  if (root === undefined) throw new RangeError('a release has a root image');
+  const build = input.build ?? buildIdFrom(root.raw.sha256);
   const nameOf = (image: ImageKind, compression: Compression): string =>
     imageTargetName({ product: workspace.config.product, variant, arch, version, build, image, compression });
-  const targets: PreparedTarget[] = [];
-  const changes: Change[] = [];
-  const put = (path: string, object: ObjectRef, custom?: ReturnType<typeof imageCustom>): void => {
-    const file = { length: object.lengthBytes, hashes: { sha256: object.sha256 } };
-    targets.push({ path, object });
-    changes.push({ kind: 'put-target', path, file: custom === undefined ? file : { ...file, custom } });
-  };
-  for (const { image, compression, object, raw, frames } of compressed) {
-    const path = nameOf(image, compression);
-    if (frames === undefined) {
-      put(path, object, imageCustom({ format: 'lz4', raw }));
-    } else {
-      put(path, object, imageCustom({ format: 'zstd-frames', frames: `${path}.frames`, raw }));
-      put(`${path}.frames`, frames);
-    }
-  }
+  const images = compressed.flatMap((one) => imageTargets(nameOf(one.image, one.compression), one));
+  const targets: readonly (PreparedTarget & { readonly custom?: JsonObject })[] = [...images, ...migrations, ...extra];
   const names = (compression: Compression): Record<ImageKind, string> => ({
     boot: nameOf('boot', compression),
     root: nameOf('root', compression),
     hash: nameOf('hash', compression),
   });
-  const images = names(input.compression === 'zstd' ? 'zst' : 'lz4');
-  changes.push({
-    kind: 'add-update',
-    update: { variant, arch, version, images, ...(input.compression === 'both' ? { imagesZstd: names('zst') } : {}) },
-  });
+  const steps = input.migrations?.steps;
+  const update: NewUpdate = {
+    variant,
+    arch,
+    version,
+    images: names(input.compression === 'zstd' ? 'zst' : 'lz4'),
+    ...(input.compression === 'both' ? { imagesZstd: names('zst') } : {}),
+    ...input.about,
+    ...(steps === undefined ? { migrations: migrations.map(({ path }) => path) } : {}),
+  };
   return {
     version,
     build,
-    changes,
-    targets,
+    changes: [
+      ...targets.map(({ path, object, custom }): Change => ({
+        kind: 'put-target',
+        path,
+        file: { ...fileOf(object), ...(custom === undefined ? {} : { custom }) },
+      })),
+      ...(steps === undefined ? [] : [{ kind: 'set-migrations', migrations: steps } as const]),
+      { kind: 'add-update', update },
+    ],
+    targets: targets.map(({ path, object }) => ({ path, object })),
+    asTheyAre: compressed.filter(({ asItIs }) => asItIs).map(({ image }) => image),
     rawBytes: sum(IMAGES.map((image) => compressed.find((one) => one.image === image)?.raw.lengthBytes ?? 0)),
     publishedBytes: sum(targets.map(({ object }) => object.lengthBytes)),
   };
+}
+
+function imageTargets(
+  path: string,
+  { object, raw, frames }: CompressedImage,
+): readonly (PreparedTarget & { readonly custom?: JsonObject })[] {
+  if (frames === undefined) return [{ path, object, custom: imageCustom({ format: 'lz4', raw }) }];
+  const table = `${path}.frames`;
+  return [
+    { path, object, custom: imageCustom({ format: 'zstd-frames', frames: table, raw }) },
+    { path: table, object: frames },
+  ];
+}
+
+function fileOf({ lengthBytes, sha256 }: ObjectRef): {
+  readonly length: number;
+  readonly hashes: { readonly sha256: ObjectRef['sha256'] };
+} {
+  return { length: lengthBytes, hashes: { sha256 } };
 }
 
 function sum(numbers: readonly number[]): number {

@@ -74,7 +74,7 @@ async function readText(path: string): Promise<string> {
  * @throws GantryError `workspace/no-repository`
  */
 export function chooseRepository(
-  { config }: Workspace,
+  { config }: Pick<Workspace, 'config'>,
   wanted: { readonly variant?: string | undefined; readonly arch?: string | undefined },
 ): RepositoryName {
   const matches = config.repositories.filter(
@@ -82,14 +82,48 @@ export function chooseRepository(
   );
   const [only, second] = matches;
   if (only !== undefined && second === undefined) return only;
+  return refuseChoice({ config }, wanted, matches.length);
+}
+
+function refuseChoice(
+  { config }: Pick<Workspace, 'config'>,
+  wanted: { readonly variant?: string | undefined; readonly arch?: string | undefined },
+  matches: number,
+): never {
   const known = config.repositories.map(({ variant, arch }) => `${variant}/${arch}`).join(', ');
   const variant = wanted.variant ?? '*';
   const arch = wanted.arch ?? '*';
   throw new GantryError(
     'workspace/no-repository',
-    `Cannot choose a repository: ${quote(`${variant}/${arch}`)} matches ${matches.length} of them; expected exactly one of ${known}`,
+    `Cannot choose a repository: ${quote(`${variant}/${arch}`)} matches ${matches} of them; expected ${matches === 0 ? 'one' : 'exactly one'} of ${known}`,
     { variant, arch },
   );
+}
+
+/**
+ * The repositories that are meant: the only one, or those that the names pick; `all` picks every one.
+ *
+ * @param wanted lists of names; an empty list leaves that half open
+ * @throws GantryError `workspace/no-repository` when a name picks none, or nothing says which of several are meant
+ */
+export function chooseRepositories(
+  workspace: Workspace,
+  wanted: { readonly variants: readonly string[]; readonly arches: readonly string[] },
+): readonly RepositoryName[] {
+  const { repositories } = workspace.config;
+  const { variants, arches } = wanted;
+  if (variants.length === 0 && arches.length === 0) return [chooseRepository(workspace, {})];
+  const picks = (names: readonly string[], name: string): boolean => names.length === 0 || names.includes('all') || names.includes(name);
+  const chosen = repositories.filter(({ variant, arch }) => picks(variants, variant) && picks(arches, arch));
+  for (const variant of variants.length === 0 ? [undefined] : variants) {
+    for (const arch of arches.length === 0 ? [undefined] : arches) {
+      const hit = chosen.some(
+        (one) => picks(variant === undefined ? [] : [variant], one.variant) && picks(arch === undefined ? [] : [arch], one.arch),
+      );
+      if (!hit) refuseChoice(workspace, { variant, arch }, 0);
+    }
+  }
+  return chosen;
 }
 
 /** Runs `work` while no other gantry changes this workspace. @throws GantryError `files/locked` */

@@ -48,8 +48,18 @@ async function scene(): Promise<Scene> {
 
 const PUT: Change = { kind: 'put-target', path: 'a.img', file: { length: 3, hashes: { sha256: sha256Hex(Buffer.from('abc')) } } };
 
+/** The targets that `addUpdate` names. */
+const IMAGES: readonly Change[] = ['b', 'r', 'h'].map((path) => ({
+  kind: 'put-target',
+  path,
+  file: { length: 3, hashes: { sha256: sha256Hex(Buffer.from('abc')) } },
+}));
+
 function addUpdate(version: string): Change {
-  return { kind: 'add-update', update: { variant: 'metal', arch: 'x86_64', version, images: { boot: 'b', root: 'r', hash: 'h' } } };
+  return {
+    kind: 'add-update',
+    update: { variant: 'metal', arch: 'x86_64', version, images: { boot: 'b', root: 'r', hash: 'h' }, migrations: [] },
+  };
 }
 
 async function signAll({ targets, online, empty }: Scene, draft: Draft, published: TrustedRepository = empty): Promise<Draft> {
@@ -80,7 +90,7 @@ test('draftFrom() drafts parents only when their child is complete', async () =>
 test('finishDraft() gives roles that name each other and a manifest that targets name', async () => {
   const here = await scene();
   const { roles, newTargets, manifest } = finishDraft(
-    await signAll(here, draftFrom(here.empty, [PUT, addUpdate('1.0.0')], { ...OPTIONS, versions: FIRST })),
+    await signAll(here, draftFrom(here.empty, [PUT, ...IMAGES, addUpdate('1.0.0')], { ...OPTIONS, versions: FIRST })),
     here.empty,
   );
   assert.ok(manifest !== undefined && newTargets !== undefined);
@@ -98,12 +108,12 @@ test('finishDraft() gives roles that name each other and a manifest that targets
 test('draftFrom() keeps earlier targets and updates, and refuses what is released already', async () => {
   const here = await scene();
   const first = finishDraft(
-    await signAll(here, draftFrom(here.empty, [PUT, addUpdate('1.0.0')], { ...OPTIONS, versions: FIRST })),
+    await signAll(here, draftFrom(here.empty, [PUT, ...IMAGES, addUpdate('1.0.0')], { ...OPTIONS, versions: FIRST })),
     here.empty,
   );
   const published = publishedAfter(here.empty, first.roles, parseManifest(first.manifest ?? new Uint8Array()));
   const second = draftFrom(published, [addUpdate('1.1.0')], { ...OPTIONS, versions: { targets: 2, snapshot: 2, timestamp: 2 } });
-  assert.deepEqual(Object.keys(second.roles.targets?.signed.targets ?? {}).toSorted(), ['a.img', 'manifest.json']);
+  assert.deepEqual(Object.keys(second.roles.targets?.signed.targets ?? {}).toSorted(), ['a.img', 'b', 'h', 'manifest.json', 'r']);
   assert.throws(() => draftFrom(published, [addUpdate('1.0.0')], { ...OPTIONS, versions: FIRST }), { code: 'release/duplicate' });
   assert.throws(() => draftFrom(published, [addUpdate('0.9.0')], { ...OPTIONS, versions: FIRST }), { code: 'release/not-newer' });
   const gone: Change = { kind: 'remove-target', path: 'never-there' };
@@ -159,7 +169,7 @@ test('draftFrom() refuses target names that some client cannot fetch', async () 
 
 test('decodeDraft() gives back what encodeDraft() wrote, at every stage of signing', async () => {
   const here = await scene();
-  const draft = draftFrom(here.empty, [PUT, addUpdate('1.0.0')], { ...OPTIONS, versions: FIRST });
+  const draft = draftFrom(here.empty, [PUT, ...IMAGES, addUpdate('1.0.0')], { ...OPTIONS, versions: FIRST });
   for (const stage of [draft, await signAll(here, draft)]) {
     const back = decodeDraft(encodeDraft(stage));
     assert.deepEqual(encodeDraft(back), encodeDraft(stage));

@@ -201,7 +201,7 @@ describe('assertPortable()', () => {
       assert.throws(() => assertPortable(broken(breach)), { code: 'tuf/not-portable' });
     }
     assert.throws(() => assertPortable(changed(scene.targets, ['targets', '.a'], TARGET)), {
-      message: /^Cannot sign this targets role: rule 13: targets\.targets\["\.a"\]: /u,
+      message: /^Cannot sign this targets role: tuf-13: targets\.targets\["\.a"\]: /u,
       details: { findings: lintRole(changed(scene.targets, ['targets', '.a'], TARGET)) },
     });
   });

@@ -47,15 +47,17 @@ test('parseConfig() names the line or the member that is wrong', () => {
   const good = 'product = "os"\nstore = "public"\n[[repository]]\nvariant = "metal"\narch = "x86_64"\n';
   assert.equal(parseConfig(good, 'gantry.toml').product, 'os');
   for (const [text, at] of [
-    ['product = \n', /line 1/u],
-    [good.replace('product', 'produkt'), /product|file/u],
+    ['product = \n', /line 1, column 10/u],
+    [good.replace('product', 'produkt'), /line 1, column 1: .*produkt|product/u],
     [`${good}[[repository]]\nvariant = "metal"\narch = "x86_64"\n`, /repository/u],
     [good.replace('"x86_64"', '"x86/64"'), /arch/u],
+    [good.replace('"public"', '7'), /line 2, column 9 \(store\)/u],
     ['product = "os"\nstore = "public"\nrepository = []\n', /repository/u],
   ] as const) {
     assert.throws(
       () => parseConfig(text, 'gantry.toml'),
-      (error) => error instanceof GantryError && error.code === 'workspace/bad-config' && at.test(error.message),
+      (error) =>
+        error instanceof GantryError && /^(?:workspace\/bad-config|release\/bad-toml)$/u.test(error.code) && at.test(error.message),
       text,
     );
   }

@@ -1,12 +1,17 @@
 /** Collecting findings, and the small questions that several rules ask. */
 import { quote, type LintFinding } from '../../errors.ts';
+import { portabilityRule } from './rules.ts';
 
+/** @param rule its number */
 export type Report = (rule: number, at: string, message: string, severity?: LintFinding['severity']) => void;
 
 /** Runs a check and returns what it reported, in order. */
 export function collect(check: (report: Report) => void): readonly LintFinding[] {
   const findings: LintFinding[] = [];
-  check((rule, at, message, severity = 'error') => findings.push({ rule, severity, at, message }));
+  check((number, at, message, severity = 'error') => {
+    const { id, fix } = portabilityRule(number);
+    findings.push({ rule: id, severity, at, message, fix });
+  });
   return findings;
 }
 

@@ -1,0 +1,221 @@
+import type { AddedRelease } from '../../lib/publish/release.ts';
+import type { PrepareProgress } from '../../lib/workspace/compress-image.ts';
+import type { RepositoryName } from '../../lib/workspace/config.ts';
+import type { MigrationInput, ReleaseInput } from '../../lib/workspace/prepare-release.ts';
+import type { ExtraTarget } from '../../lib/workspace/prepare-targets.ts';
+import type { Context } from '../context.ts';
+import { repositoriesOf } from '../edits.ts';
+import { dryRunOption, isSet, listOf, numberOption, pathOf, repositoriesOptions, textOption } from '../options.ts';
+import type { CommandSpec, OptionSpec, OptionValues, Outcome } from '../program.ts';
+import { openWorkspaceSession, type WorkspaceSession } from '../session.ts';
+import { formatBytes } from '../ui/format.ts';
+import type { Progress } from '../ui/progress.ts';
+import { table } from '../ui/table.ts';
+import { policyFromOptions } from '../waves.ts';
+
+const imageOptions: readonly OptionSpec[] = [
+  { flags: '--boot <file>', description: 'boot partition image; like the others raw, lz4 or zstd', required: true },
+  { flags: '--root <file>', description: 'root partition image', required: true },
+  { flags: '--hash <file>', description: 'dm-verity hash partition image', required: true },
+  {
+    flags: '--compression <format>',
+    description: 'what hosts download; stock Bottlerocket hosts read lz4 only',
+    default: 'zstd',
+    choices: ['zstd', 'lz4', 'both'],
+  },
+  { flags: '--level <n>', description: 'zstd level, 1 to 22', default: '3' },
+  { flags: '--build <id>', description: 'part of the target names (default: from the root image)' },
+];
+
+const aboutOptions: readonly OptionSpec[] = [
+  { flags: '--wave-policy <name>', description: 'policies/waves/NAME.toml, or the path of a policy (default: everyone at once)' },
+  { flags: '--start <time>', description: 'when the waves start: RFC 3339, or from now, such as "in 2 hours" (default: now)' },
+  { flags: '--exact', description: 'the waves that pubsys would write, not the narrow ones that stock hosts need' },
+  { flags: '--max-version <version>', description: 'the highest version that hosts may be on (default: as stock tools choose)' },
+  { flags: '--severity <level>', description: 'how much hosts need it', choices: ['low', 'moderate', 'important', 'critical'] },
+  { flags: '--notes <text>', description: 'for people: what is new' },
+  { flags: '--notes-file <file>', description: 'read the notes from a file' },
+];
+
+const targetOptions: readonly OptionSpec[] = [
+  { flags: '--migrations <path>', description: 'a migration, a directory of them, or Release.toml; may be repeated', repeat: true },
+  { flags: '--target <[name=]file>', description: 'one more file to sign and publish; may be repeated', repeat: true },
+  {
+    flags: '--link-target <[name=]file>',
+    description: 'the same without a copy: the file must stay as it is until it is published',
+    repeat: true,
+  },
+];
+
+export const add: CommandSpec = {
+  name: 'add',
+  arguments: [['<version>', 'SemVer, for example 1.2.0']],
+  summary: 'draft a release from three partition images',
+  description:
+    'Compresses and measures the images and drafts the release. Nothing is published before gantry publish. With several repositories, {variant}, {arch} and {version} in a path stand for each of them.',
+  options: [...imageOptions, ...aboutOptions, ...targetOptions, ...repositoriesOptions, dryRunOption],
+  examples: [
+    'gantry release add 1.2.0 --boot boot.img --root root.img --hash hash.img',
+    'gantry release add 1.2.0 --boot boot.img --root root.img --hash hash.img --wave-policy default-waves --severity important',
+    'gantry release add 1.2.0 --boot {arch}/boot.img --root {arch}/root.img --hash {arch}/hash.img --arch all',
+  ],
+  async run(context, [version = ''], options) {
+    const session = await openWorkspaceSession(context, options);
+    const repositories = await repositoriesOf(session, options);
+    await refuseSameImages(repositories, options);
+    const shared = await sharedInput(context, options, version);
+    const inputs: ReleaseInput[] = [];
+    for (const repository of repositories) inputs.push({ ...shared, ...(await inputFor(context, options, repository, version)) });
+    const { checkRelease } = await import('../../lib/publish/release.ts');
+    for (const input of inputs) await checkRelease(session.workspace, session.store, input);
+    if (isSet(options, 'dryRun')) {
+      const names = repositories.map(({ variant, arch }) => `${variant}/${arch}`);
+      return { json: { dryRun: true, version, repositories }, lines: [`Would draft release ${version} of ${names.join(', ')}.`] };
+    }
+    return addAll(context, session, inputs);
+  },
+};
+
+async function addAll(context: Context, session: WorkspaceSession, inputs: readonly ReleaseInput[]): Promise<Outcome> {
+  const { withWorkspaceLock } = await import('../../lib/workspace/workspace.ts');
+  const { addRelease } = await import('../../lib/publish/release.ts');
+  const added: (AddedRelease & { readonly repository: RepositoryName })[] = [];
+  await withWorkspaceLock(session.workspace, async () => {
+    for (const input of inputs) {
+      const onProgress = compressionProgress(context, inputs.length > 1 ? input.repository : undefined);
+      const one = await addRelease(session.workspace, session.store, { ...input, now: context.now, onProgress });
+      added.push({ ...one, repository: input.repository });
+    }
+  });
+  return {
+    json: { releases: added.map(({ release, repository, draftPath }) => ({ ...repository, ...release, draft: draftPath })) },
+    lines: [...added.flatMap(describe), '', 'Next: gantry sign && gantry publish'],
+  };
+}
+
+function describe({ release, repository }: AddedRelease & { readonly repository: RepositoryName }): readonly string[] {
+  const rows = release.targets.map(({ path, object }) => [`  ${path}`, formatBytes(object.lengthBytes)]);
+  const isStock = release.targets.some(({ path }) => path.endsWith('-root.ext4.lz4'));
+  return [
+    `Drafted release ${release.version} of ${repository.variant}/${repository.arch}: ${formatBytes(release.rawBytes)} of images, ${formatBytes(release.publishedBytes)} to publish.`,
+    ...table(rows, { head: ['  target', 'size'], right: [1] }),
+    ...(release.asTheyAre.length === 0 ? [] : ['', `Compressed already and published as they are: ${release.asTheyAre.join(', ')}.`]),
+    ...(isStock ? [] : ['', 'Stock Bottlerocket hosts cannot install it: they read lz4 only (--compression both serves everybody).']),
+  ];
+}
+
+/** What all repositories have in common. */
+async function sharedInput(
+  context: Context,
+  options: OptionValues,
+  version: string,
+): Promise<Pick<ReleaseInput, 'version' | 'compression' | 'level' | 'build' | 'about' | 'signal'>> {
+  const compression = textOption(options, 'compression');
+  const build = textOption(options, 'build');
+  return {
+    version,
+    compression: compression === 'lz4' || compression === 'both' ? compression : 'zstd',
+    level: numberOption(options, 'level', { min: 1, max: 22 }) ?? 3,
+    ...(build === undefined ? {} : { build }),
+    about: await aboutOf(context, options),
+    signal: context.signal,
+  };
+}
+
+async function aboutOf(context: Context, options: OptionValues): Promise<NonNullable<ReleaseInput['about']>> {
+  const { GantryError } = await import('../../lib/errors.ts');
+  const policy = textOption(options, 'wavePolicy');
+  for (const option of ['start', 'exact']) {
+    if (policy === undefined && options[option] !== undefined) {
+      throw new GantryError('usage/option', `Cannot use --${option} without --wave-policy: there are no waves to which it could apply`, {
+        option: `--${option}`,
+      });
+    }
+  }
+  const [maxVersion, severity] = [textOption(options, 'maxVersion'), textOption(options, 'severity')];
+  const notes = await notesOf(context, options);
+  return {
+    ...(policy === undefined ? {} : await policyFromOptions(context, options, policy)),
+    ...(maxVersion === undefined ? {} : { maxVersion }),
+    ...(severity === undefined ? {} : { severity }),
+    ...(notes === undefined ? {} : { notes }),
+  };
+}
+
+const NOTES_MAX_BYTES = 1 << 16;
+
+async function notesOf(context: Context, options: OptionValues): Promise<string | undefined> {
+  const file = textOption(options, 'notesFile');
+  if (file === undefined) return textOption(options, 'notes');
+  const { readWholeFile } = await import('../../lib/files/read.ts');
+  return Buffer.from(await readWholeFile(pathOf(context, file), { maxBytes: NOTES_MAX_BYTES }))
+    .toString('utf8')
+    .trimEnd();
+}
+
+async function inputFor(
+  context: Context,
+  options: OptionValues,
+  repository: RepositoryName,
+  version: string,
+): Promise<Pick<ReleaseInput, 'repository' | 'images' | 'migrations' | 'extraTargets'>> {
+  const fill = (text: string): string =>
+    text.replaceAll('{variant}', repository.variant).replaceAll('{arch}', repository.arch).replaceAll('{version}', version);
+  const image = (name: string): string => pathOf(context, fill(textOption(options, name) ?? ''));
+  const paths = listOf(options, 'migrations').map((path) => pathOf(context, fill(path)));
+  return {
+    repository,
+    images: { boot: image('boot'), root: image('root'), hash: image('hash') },
+    ...(paths.length === 0 ? {} : { migrations: await migrationsFrom(paths) }),
+    extraTargets: [
+      ...listOf(options, 'target').map((text) => extraTarget(context, fill(text), 'copy')),
+      ...listOf(options, 'linkTarget').map((text) => extraTarget(context, fill(text), 'link')),
+    ],
+  };
+}
+
+async function migrationsFrom(paths: readonly string[]): Promise<MigrationInput> {
+  const { findMigrationFiles } = await import('../../lib/workspace/prepare-targets.ts');
+  const { readReleaseFile } = await import('../../lib/workspace/policies.ts');
+  const [list, ...more] = paths.filter((path) => path.endsWith('.toml'));
+  const files = await findMigrationFiles(paths.filter((path) => !path.endsWith('.toml')));
+  if (list === undefined) return { files };
+  if (more.length > 0) {
+    const { GantryError } = await import('../../lib/errors.ts');
+    throw new GantryError('usage/option', 'Cannot use --migrations with two lists: expected one Release.toml', { option: '--migrations' });
+  }
+  return { files, steps: (await readReleaseFile(list)).migrations };
+}
+
+/** `NAME=FILE`, or the name of the file itself. */
+function extraTarget(context: Context, text: string, mode: ExtraTarget['mode']): ExtraTarget {
+  const [, name, file] = /^([^=]+)=(.+)$/u.exec(text) ?? [];
+  const path = pathOf(context, file ?? text);
+  return { name: name ?? path.slice(path.lastIndexOf('/') + 1), file: path, mode };
+}
+
+/** One root image for two variants is a mistake: the variant stands in it. */
+async function refuseSameImages(repositories: readonly RepositoryName[], options: OptionValues): Promise<void> {
+  const path = textOption(options, 'root') ?? '';
+  const filled = repositories.map(({ variant, arch }) => path.replaceAll('{variant}', variant).replaceAll('{arch}', arch));
+  if (new Set(filled).size === repositories.length) return;
+  const { GantryError, quote } = await import('../../lib/errors.ts');
+  throw new GantryError(
+    'usage/option',
+    `Cannot use --root ${quote(path)} for ${repositories.length} repositories: they would get the same image; expected {variant} or {arch} in the path`,
+    { option: '--root' },
+  );
+}
+
+/** One bar for each form of each image. */
+function compressionProgress(context: Context, repository: RepositoryName | undefined): (event: PrepareProgress) => void {
+  const bars = new Map<string, Progress>();
+  const of = repository === undefined ? '' : ` of ${repository.variant}/${repository.arch}`;
+  return ({ image, compression, bytes, totalBytes }) => {
+    const label = `Compressing the ${image} image${of} (${compression})`;
+    const bar = bars.get(label) ?? context.progress({ label, totalBytes });
+    bars.set(label, bar);
+    bar.at(bytes);
+    if (bytes === totalBytes) bar.done();
+  };
+}

@@ -1,0 +1,204 @@
+/** The verbs that steer a published rollout: each drafts an edit, and says what hosts will see. */
+import type { UpdateName } from '../../lib/release/find.ts';
+import type { Waves } from '../../lib/release/waves.ts';
+import type { Context } from '../context.ts';
+import { draftEdit, titleOf, updateIn } from '../edits.ts';
+import { dryRunOption, repositoriesOptions, textOption } from '../options.ts';
+import type { CommandSpec, OptionSpec, OptionValues } from '../program.ts';
+import { count } from '../ui/format.ts';
+import { formatMoment, formatMomentFrom, formatShare } from '../ui/rollout.ts';
+import { wavesFromOptions } from '../waves.ts';
+
+const VERSION = [['<version>', 'the release, for example 1.2.0']] as const;
+
+const leadOption: OptionSpec = {
+  flags: '--lead <offset>',
+  description: 'how long signing and publishing may take: the edit holds from then on',
+  default: '15 minutes',
+};
+
+const SIGN_AND_PUBLISH = 'gantry sign && gantry publish';
+
+/** The moment for which an edit is computed: a whole second. */
+async function momentOf(context: Context, options: OptionValues): Promise<Date> {
+  const { parseOffset } = await import('../../lib/release/duration.ts');
+  const ms = context.now.getTime() + parseOffset(textOption(options, 'lead') ?? '') * 1000;
+  return new Date(Math.ceil(ms / 1000) * 1000);
+}
+
+export const set: CommandSpec = {
+  name: 'set',
+  arguments: VERSION,
+  summary: 'give a release another wave schedule',
+  description:
+    'Stock hosts compute wide waves wrongly: most of a wave comes in one instant. So many narrow waves are written, with which they follow the policy within 1 % of the fleet; --exact writes the few that pubsys would.',
+  options: [
+    { flags: '--policy <name>', description: 'policies/waves/NAME.toml, or the path of a policy' },
+    { flags: '--immediately', description: 'no waves: everyone at once' },
+    { flags: '--start <time>', description: 'when the schedule starts: RFC 3339, or from now, such as "in 2 hours" (default: now)' },
+    { flags: '--exact', description: 'the waves that pubsys would write' },
+    ...repositoriesOptions,
+    dryRunOption,
+  ],
+  examples: ['gantry wave set 1.2.0 --policy default-waves', `gantry wave set 1.2.0 --immediately && ${SIGN_AND_PUBLISH}`],
+  async run(context, [version = ''], options) {
+    const { waves, intended } = await wavesFromOptions(context, options);
+    const { rolloutStatus } = await import('../../lib/release/rollout-status.ts');
+    return draftEdit(context, options, {
+      changesFor: (_, repository) => [
+        { kind: 'set-waves', update: { ...repository, version }, waves, ...(intended === undefined ? {} : { intended }) },
+      ],
+      async sentence(edit) {
+        const name = { ...edit.repository, version };
+        const { was, is } = await updateIn(edit, name);
+        const [before, after] = [rolloutStatus(was, context.now), rolloutStatus(is, context.now)];
+        const lost = before.offered - after.offered;
+        return [
+          `${titleOf(name)}: ${scheduleSentence(waves, after.ends, context.now)}`,
+          ...(before.state === 'paused' ? ['Its pause is over with that.'] : []),
+          ...(lost > 0 ? [`${formatShare(lost)} of the fleet, offered it now, will wait again; who has installed it keeps it.`] : []),
+        ].join(' ');
+      },
+    });
+  },
+};
+
+function scheduleSentence(waves: Waves, ends: Date | undefined, now: Date): string {
+  const times = Object.values(waves);
+  const [first] = times;
+  if (first === undefined || ends === undefined) return 'every host is offered it once this is published.';
+  return `${count(times.length, 'wave')}: the first hosts are offered it at ${formatMomentFrom(new Date(first), now)}, the last ones at ${formatMomentFrom(ends, now)}.`;
+}
+
+export const pause: CommandSpec = {
+  name: 'pause',
+  arguments: VERSION,
+  summary: 'offer a release to nobody new',
+  description:
+    'Until the moment that --lead gives, the schedule goes on; from then on nobody new is offered the release, and whoever was offered it keeps it. It must be published before that moment.',
+  options: [leadOption, ...repositoriesOptions, dryRunOption],
+  examples: [`gantry wave pause 1.2.0 && ${SIGN_AND_PUBLISH}`, 'gantry wave pause 1.2.0 --lead "2 hours" --variant all --arch all'],
+  async run(context, [version = ''], options) {
+    const at = await momentOf(context, options);
+    const { rolloutStatus } = await import('../../lib/release/rollout-status.ts');
+    return draftEdit(
+      context,
+      options,
+      {
+        changesFor: (_, repository) => [
+          { kind: 'pause-waves', update: { ...repository, version }, from: context.now.toISOString(), at: formatMoment(at) },
+        ],
+        // One that was not published yet: its moment is another one now.
+        replaces: (change) => change.kind === 'pause-waves' && change.update.version === version,
+        async sentence(edit) {
+          const name = { ...edit.repository, version };
+          const { is } = await updateIn(edit, name);
+          const { offered } = rolloutStatus(is, at);
+          return `${titleOf(name)}: from ${formatMomentFrom(at, context.now)} on nobody new is offered it; the ${formatShare(offered)} of the fleet that may have it by then keep it. Publish it before that moment.`;
+        },
+      },
+      { at: formatMoment(at) },
+    );
+  },
+};
+
+export const resume: CommandSpec = {
+  name: 'resume',
+  arguments: VERSION,
+  summary: 'go on with a paused rollout where it stopped',
+  description: 'What was left of the schedule is shifted: every host waits as long as it still had to when the rollout was paused.',
+  options: [leadOption, ...repositoriesOptions, dryRunOption],
+  examples: [`gantry wave resume 1.2.0 && ${SIGN_AND_PUBLISH}`],
+  async run(context, [version = ''], options) {
+    const at = await momentOf(context, options);
+    const { rolloutStatus } = await import('../../lib/release/rollout-status.ts');
+    return draftEdit(
+      context,
+      options,
+      {
+        changesFor: (_, repository) => [{ kind: 'resume-waves', update: { ...repository, version }, at: formatMoment(at) }],
+        async sentence(edit) {
+          const name = { ...edit.repository, version };
+          const { offered, ends } = rolloutStatus((await updateIn(edit, name)).is, at);
+          const rest = ends === undefined ? '' : `, the last ones at ${formatMomentFrom(ends, context.now)}`;
+          return `${titleOf(name)}: goes on at ${formatMomentFrom(at, context.now)}; the ${formatShare(1 - offered)} of the fleet that are still to come wait as long as they still had to${rest}. Publish it before that moment.`;
+        },
+      },
+      { at: formatMoment(at) },
+    );
+  },
+};
+
+export const accelerate: CommandSpec = {
+  name: 'accelerate',
+  arguments: VERSION,
+  summary: 'make what is left of a rollout faster',
+  description: 'Whoever is offered the release keeps it; the others wait a part of what they still had to.',
+  options: [
+    { flags: '--factor <n>', description: 'how many times as fast, for example 2 or 1.5', default: '2' },
+    { ...leadOption, default: '0 minutes' },
+    ...repositoriesOptions,
+    dryRunOption,
+  ],
+  examples: [`gantry wave accelerate 1.2.0 --factor 4 && ${SIGN_AND_PUBLISH}`],
+  async run(context, [version = ''], options) {
+    const at = await momentOf(context, options);
+    const factor = await factorOf(options);
+    const { rolloutStatus } = await import('../../lib/release/rollout-status.ts');
+    return draftEdit(context, options, {
+      changesFor: (_, repository) => [
+        {
+          kind: 'accelerate-waves',
+          update: { ...repository, version },
+          from: context.now.toISOString(),
+          at: formatMoment(at),
+          factor,
+        },
+      ],
+      async sentence(edit) {
+        const name = { ...edit.repository, version };
+        const { was, is } = await updateIn(edit, name);
+        const [before, after] = [rolloutStatus(was, at), rolloutStatus(is, at)];
+        const ends =
+          after.ends === undefined || before.ends === undefined
+            ? ''
+            : `: the last hosts are offered it at ${formatMomentFrom(after.ends, context.now)} instead of ${formatMoment(before.ends)}`;
+        return `${titleOf(name)}: the ${formatShare(1 - after.offered)} of the fleet that are still to come are offered it ${factor} times as fast${ends}.`;
+      },
+    });
+  },
+};
+
+async function factorOf(options: OptionValues): Promise<number> {
+  const text = textOption(options, 'factor') ?? '';
+  const factor = /^\d{1,6}(?:\.\d{1,3})?$/u.test(text) ? Number(text) : Number.NaN;
+  if (factor > 1) return factor;
+  const { GantryError, quote } = await import('../../lib/errors.ts');
+  throw new GantryError('usage/option', `Cannot use --factor ${quote(text)}: expected a number above 1, such as 2 or 1.5`, {
+    option: '--factor',
+  });
+}
+
+export const abort: CommandSpec = {
+  name: 'abort',
+  arguments: VERSION,
+  summary: 'take the offer of a release away for good',
+  description:
+    'The release and its images are removed from the repository. Hosts that have installed it stay on it until a newer release; gantry release recall sends them back instead.',
+  options: [...repositoriesOptions, dryRunOption],
+  examples: [`gantry wave abort 1.2.0 && ${SIGN_AND_PUBLISH}`],
+  async run(context, [version = ''], options) {
+    const { rolloutStatus } = await import('../../lib/release/rollout-status.ts');
+    const { removalOf } = await import('../../lib/publish/edit.ts');
+    return draftEdit(context, options, {
+      changesFor: (standing, repository) => removalOf(standing, { ...repository, version }),
+      async sentence({ before, repository }) {
+        const name: UpdateName = { ...repository, version };
+        const { findUpdate } = await import('../../lib/release/find.ts');
+        const { offered, state } = rolloutStatus(findUpdate(before.manifest, name), context.now);
+        const open = state === 'withdrawn' ? 'nobody' : formatShare(offered);
+        return `${titleOf(name)}: nobody is offered it once this is published (${open} of the fleet is now); hosts that have installed it stay on it until a newer release is there.`;
+      },
+    });
+  },
+};

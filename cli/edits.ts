@@ -1,0 +1,82 @@
+/** What every command does that edits releases: choose repositories, say what hosts will see, then draft it. */
+import type { PreparedEdit } from '../lib/publish/edit.ts';
+import type { Change } from '../lib/repository/draft.ts';
+import type { UpdateName } from '../lib/release/find.ts';
+import type { Offer } from '../lib/release/lint.ts';
+import type { Update } from '../lib/release/manifest.ts';
+import type { RepositoryName } from '../lib/workspace/config.ts';
+import type { Context } from './context.ts';
+import { isSet, listOption } from './options.ts';
+import type { OptionValues, Outcome } from './program.ts';
+import { openWorkspaceSession, type WorkspaceSession } from './session.ts';
+
+/** What an edit does in one repository. */
+export interface Edit {
+  readonly changesFor: (standing: Offer, repository: RepositoryName) => readonly Change[];
+  /** Changes of a draft that waits which this edit takes the place of. */
+  readonly replaces?: (change: Change) => boolean;
+  /** One sentence: what hosts will see, and when. */
+  readonly sentence: (edit: PreparedEdit) => string | Promise<string>;
+}
+
+/** @throws GantryError `workspace/no-repository` */
+export async function repositoriesOf({ workspace }: WorkspaceSession, options: OptionValues): Promise<readonly RepositoryName[]> {
+  const { chooseRepositories } = await import('../lib/workspace/workspace.ts');
+  return chooseRepositories(workspace, { variants: listOption(options, 'variant'), arches: listOption(options, 'arch') });
+}
+
+/**
+ * Works the edit out for every repository, says what it means, and drafts all of it, or nothing when one of them refuses.
+ *
+ * @param json what programs want to know beside the sentences
+ */
+export async function draftEdit(context: Context, options: OptionValues, edit: Edit, json: object = {}): Promise<Outcome> {
+  const session = await openWorkspaceSession(context, options);
+  const { withWorkspaceLock } = await import('../lib/workspace/workspace.ts');
+  const dryRun = isSet(options, 'dryRun');
+  const work = async (): Promise<Outcome> => {
+    const { prepareEdit, saveEdit } = await import('../lib/publish/edit.ts');
+    const prepared: (PreparedEdit & { readonly sentence: string })[] = [];
+    for (const repository of await repositoriesOf(session, options)) {
+      const one = await prepareEdit(session.workspace, session.store, repository, {
+        now: context.now,
+        changesFor: (standing) => edit.changesFor(standing, repository),
+        ...(edit.replaces === undefined ? {} : { replaces: edit.replaces }),
+      });
+      prepared.push({ ...one, sentence: await edit.sentence(one) });
+    }
+    for (const { dropped } of prepared) {
+      if (dropped.length > 0)
+        context.note('The pause or resumption that waited in the draft came too late to be published; it is replaced.');
+    }
+    for (const { sentence } of prepared) context.note(sentence);
+    const drafts: string[] = [];
+    if (!dryRun) for (const one of prepared) drafts.push(await saveEdit(session.workspace, one));
+    return {
+      json: {
+        ...(dryRun ? { dryRun } : {}),
+        ...json,
+        repositories: prepared.map(({ repository, sentence, draft }) => ({ ...repository, sentence, ...deadline(draft.changes) })),
+        drafts,
+      },
+      lines: dryRun ? ['Nothing was drafted.'] : ['Drafted. Hosts see it when it is published.', '', 'Next: gantry sign && gantry publish'],
+    };
+  };
+  return dryRun ? work() : withWorkspaceLock(session.workspace, work);
+}
+
+function deadline(changes: readonly Change[]): object {
+  const moments = changes.flatMap((change) => (change.kind === 'pause-waves' || change.kind === 'resume-waves' ? [change.at] : []));
+  return moments.length === 0 ? {} : { publishBefore: moments.toSorted()[0] };
+}
+
+/** The update as it was, and as it will be. */
+export async function updateIn({ before, after }: PreparedEdit, name: UpdateName): Promise<{ readonly was: Update; readonly is: Update }> {
+  const { findUpdate } = await import('../lib/release/find.ts');
+  return { was: findUpdate(before.manifest, name), is: findUpdate(after.manifest, name) };
+}
+
+/** `metal/x86_64 1.2.0` */
+export function titleOf({ variant, arch, version }: UpdateName): string {
+  return `${variant}/${arch} ${version}`;
+}

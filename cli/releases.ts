@@ -1,0 +1,68 @@
+/** The releases of a workspace, as they are published and as a draft would make them. */
+import type { LiveState } from '../lib/publish/live-state.ts';
+import type { Offer } from '../lib/release/lint.ts';
+import type { Update } from '../lib/release/manifest.ts';
+import type { RepositoryName } from '../lib/workspace/config.ts';
+import type { Context } from './context.ts';
+import { repositoriesOf } from './edits.ts';
+import { textOption } from './options.ts';
+import type { OptionValues } from './program.ts';
+import { openWorkspaceSession } from './session.ts';
+
+export interface Standing {
+  readonly repository: RepositoryName;
+  readonly live: LiveState;
+  readonly published: Offer;
+  /** What is published, with the changes of the draft that waits. */
+  readonly offer: Offer;
+}
+
+export interface ListedRelease {
+  readonly repository: RepositoryName;
+  readonly update: Update;
+  /** `changed`: published, and a draft makes it different. */
+  readonly state: 'published' | 'draft' | 'changed';
+  readonly offer: Offer;
+}
+
+/** Of the repositories that `--variant` and `--arch` pick; of all without them. */
+export async function readStandings(context: Context, options: OptionValues): Promise<readonly Standing[]> {
+  const session = await openWorkspaceSession(context, options);
+  const { readCurrent } = await import('../lib/publish/live.ts');
+  const { offerAfter } = await import('../lib/repository/draft.ts');
+  const isPicked = textOption(options, 'variant') !== undefined || textOption(options, 'arch') !== undefined;
+  const repositories = isPicked ? await repositoriesOf(session, options) : session.workspace.config.repositories;
+  const standings: Standing[] = [];
+  for (const repository of repositories) {
+    const { live, draft } = await readCurrent(session.workspace, session.store, repository);
+    const published = offerAfter(live.trusted, []);
+    standings.push({ repository, live, published, offer: draft === undefined ? published : offerAfter(live.trusted, draft.changes) });
+  }
+  return standings;
+}
+
+/**
+ * @param version only these
+ * @throws GantryError `release/unknown` when no repository has the version
+ */
+export async function readReleases(context: Context, options: OptionValues, version?: string): Promise<readonly ListedRelease[]> {
+  const standings = await readStandings(context, options);
+  const releases = standings.flatMap(({ repository, published, offer }) =>
+    offer.manifest.updates.map((update): ListedRelease => ({ repository, update, state: stateOf(update, published), offer })),
+  );
+  const chosen = releases.filter(({ update }) => version === undefined || update.version === version);
+  const [standing] = standings;
+  if (chosen.length === 0 && version !== undefined && standing !== undefined) {
+    const { findUpdate } = await import('../lib/release/find.ts');
+    findUpdate(standing.offer.manifest, { ...standing.repository, version });
+  }
+  return chosen;
+}
+
+function stateOf(update: Update, { manifest }: Offer): ListedRelease['state'] {
+  const before = manifest.updates.find(
+    (one) => one.variant === update.variant && one.arch === update.arch && one.version === update.version,
+  );
+  if (before === undefined) return 'draft';
+  return JSON.stringify(before) === JSON.stringify(update) ? 'published' : 'changed';
+}

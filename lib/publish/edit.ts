@@ -1,0 +1,61 @@
+/** Edits of what is released, as a draft on top of what is live: waves, recalls, removals. */
+import { draftFrom, isTimed, offerAfter, type Change, type Draft } from '../repository/draft.ts';
+import { removeUpdate } from '../release/edit.ts';
+import type { UpdateName } from '../release/find.ts';
+import { orphansOf } from '../release/image-targets.ts';
+import type { Offer } from '../release/lint.ts';
+import type { Store } from '../store/store.ts';
+import type { RepositoryName } from '../workspace/config.ts';
+import { saveDraft } from '../workspace/draft-files.ts';
+import type { Workspace } from '../workspace/workspace.ts';
+import { readCurrent } from './live.ts';
+
+/** An edit that was worked out and not saved yet. */
+export interface PreparedEdit {
+  readonly repository: RepositoryName;
+  /** What hosts are told now, or would be by a draft that waits. */
+  readonly before: Offer;
+  readonly after: Offer;
+  readonly draft: Draft;
+  /** Pauses and resumptions that waited in the draft for a moment which has passed: they could not be published any more. */
+  readonly dropped: readonly Change[];
+}
+
+export interface EditOptions {
+  readonly now: Date;
+  /** What is to change, given what stands. */
+  readonly changesFor: (standing: Offer) => readonly Change[];
+  /** Changes of a draft that waits which this edit takes the place of. */
+  readonly replaces?: (change: Change) => boolean;
+}
+
+/** @throws GantryError `release/…`, `repository/bad-change` when the edit makes no sense */
+export async function prepareEdit(
+  workspace: Workspace,
+  store: Store,
+  repository: RepositoryName,
+  { now, changesFor, replaces = () => false }: EditOptions,
+): Promise<PreparedEdit> {
+  const { live, draft: waiting } = await readCurrent(workspace, store, repository);
+  const dropped = (waiting?.changes ?? []).filter((change) => isTimed(change) && new Date(change.at) <= now);
+  const earlier = (waiting?.changes ?? []).filter((change) => !dropped.includes(change) && !replaces(change));
+  const before = offerAfter(live.trusted, earlier);
+  const changes = [...earlier, ...changesFor(before)];
+  const draft = draftFrom(live.trusted, changes, { versions: live.versions, now, policy: workspace.expiry });
+  return { repository, before, after: offerAfter(live.trusted, changes), draft, dropped };
+}
+
+/** The changes that take a release away: the update, and the targets that only it needs. @throws GantryError `release/unknown` */
+export function removalOf({ manifest, targets }: Offer, update: UpdateName): readonly Change[] {
+  const after = removeUpdate(manifest, update);
+  const removed = manifest.updates.filter((one) => !after.updates.includes(one));
+  return [
+    { kind: 'remove-update', update },
+    ...orphansOf(removed, after, targets).map((path): Change => ({ kind: 'remove-target', path })),
+  ];
+}
+
+/** @returns where the draft lies */
+export async function saveEdit(workspace: Workspace, { repository, draft }: PreparedEdit): Promise<string> {
+  return saveDraft(workspace, repository, draft);
+}
