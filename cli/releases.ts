@@ -23,6 +23,8 @@ export interface ListedRelease {
   /** `changed`: published, and a draft makes it different. */
   readonly state: 'published' | 'draft' | 'changed';
   readonly offer: Offer;
+  /** How it is published now. */
+  readonly was?: Update;
 }
 
 /** Of the repositories that `--variant` and `--arch` pick; of all without them. */
@@ -47,22 +49,22 @@ export async function readStandings(context: Context, options: OptionValues): Pr
  */
 export async function readReleases(context: Context, options: OptionValues, version?: string): Promise<readonly ListedRelease[]> {
   const standings = await readStandings(context, options);
+  const { findUpdate, isSame } = await import('../lib/release/find.ts');
   const releases = standings.flatMap(({ repository, published, offer }) =>
-    offer.manifest.updates.map((update): ListedRelease => ({ repository, update, state: stateOf(update, published), offer })),
+    offer.manifest.updates.map((update): ListedRelease => {
+      const was = published.manifest.updates.find((one) => isSame(one, update));
+      return { repository, update, state: stateOf(update, was), offer, ...(was === undefined ? {} : { was }) };
+    }),
   );
   const chosen = releases.filter(({ update }) => version === undefined || update.version === version);
   const [standing] = standings;
   if (chosen.length === 0 && version !== undefined && standing !== undefined) {
-    const { findUpdate } = await import('../lib/release/find.ts');
     findUpdate(standing.offer.manifest, { ...standing.repository, version });
   }
   return chosen;
 }
 
-function stateOf(update: Update, { manifest }: Offer): ListedRelease['state'] {
-  const before = manifest.updates.find(
-    (one) => one.variant === update.variant && one.arch === update.arch && one.version === update.version,
-  );
-  if (before === undefined) return 'draft';
-  return JSON.stringify(before) === JSON.stringify(update) ? 'published' : 'changed';
+function stateOf(update: Update, was: Update | undefined): ListedRelease['state'] {
+  if (was === undefined) return 'draft';
+  return JSON.stringify(was) === JSON.stringify(update) ? 'published' : 'changed';
 }

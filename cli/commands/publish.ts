@@ -1,10 +1,14 @@
 import type { PlannedWrite, PublicationPlan } from '../../lib/publish/plan.ts';
+import type { UpdateName } from '../../lib/release/find.ts';
+import type { RolloutStatus } from '../../lib/release/rollout-status.ts';
 import type { RepositoryName } from '../../lib/workspace/config.ts';
 import type { Context } from '../context.ts';
+import { titleOf } from '../edits.ts';
 import { dryRunOption, isSet, repositoryOptions, textOption } from '../options.ts';
 import type { CommandSpec, Outcome } from '../program.ts';
 import { openWorkspaceSession, type WorkspaceSession } from '../session.ts';
 import { count, formatBytes } from '../ui/format.ts';
+import { describeRollout } from '../ui/rollout.ts';
 import type { Progress } from '../ui/progress.ts';
 import { table } from '../ui/table.ts';
 
@@ -19,7 +23,7 @@ export const publish: CommandSpec = {
     const session = await openWorkspaceSession(context, options);
     const { withWorkspaceLock } = await import('../../lib/workspace/workspace.ts');
     const repositories = await chosen(session, { variant: textOption(options, 'variant'), arch: textOption(options, 'arch') });
-    if (isSet(options, 'dryRun')) return plan(session, repositories);
+    if (isSet(options, 'dryRun')) return plan(context, session, repositories);
     return withWorkspaceLock(session.workspace, async () => apply(context, session, repositories));
   },
 };
@@ -39,13 +43,13 @@ async function chosen(
   return waiting.length > 0 ? waiting : workspace.config.repositories;
 }
 
-async function plan({ workspace, store }: WorkspaceSession, repositories: readonly RepositoryName[]): Promise<Outcome> {
+async function plan(context: Context, { workspace, store }: WorkspaceSession, repositories: readonly RepositoryName[]): Promise<Outcome> {
   const { planRepository } = await import('../../lib/publish/publish.ts');
   const plans: PublicationPlan[] = [];
   for (const repository of repositories) plans.push(await planRepository(workspace, store, repository));
   const writes = plans.flatMap((one) => one.writes);
   return {
-    json: { dryRun: true, store: store.description, writes: writes.map(withoutBytes) },
+    json: { dryRun: true, store: store.description, writes: writes.map(withoutBytes), rollouts: await rolloutsOf(context, plans) },
     lines: [
       `Would write to ${store.description}, in this order:`,
       ...table(
@@ -54,22 +58,25 @@ async function plan({ workspace, store }: WorkspaceSession, repositories: readon
       ),
       '',
       `${count(writes.length, 'object')}, ${formatBytes(writes.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0))}; what is there already is not sent again.`,
+      ...(await describeRollouts(context, plans)),
     ],
   };
 }
 
 async function apply(context: Context, { workspace, store }: WorkspaceSession, repositories: readonly RepositoryName[]): Promise<Outcome> {
   const { planRepository, publishRepository } = await import('../../lib/publish/publish.ts');
+  const plans: PublicationPlan[] = [];
   const done: { readonly repository: RepositoryName; readonly sent: number; readonly skipped: number; readonly bytes: number }[] = [];
   for (const repository of repositories) {
     if (!(await mayPublishRoots(context, await planRepository(workspace, store, repository)))) continue;
     const bars = uploadProgress(context);
-    const { applied } = await publishRepository(workspace, store, repository, {
+    const { applied, plan: applying } = await publishRepository(workspace, store, repository, {
       now: context.now,
       signal: context.signal,
       onProgress: (write, bytes) => bars.at(write, bytes),
       onApplied: ({ write }) => bars.done(write),
     });
+    plans.push(applying);
     const sent = applied.filter((one) => one.sent);
     done.push({
       repository,
@@ -79,16 +86,36 @@ async function apply(context: Context, { workspace, store }: WorkspaceSession, r
     });
   }
   return {
-    json: { store: store.description, published: done },
+    json: { store: store.description, published: done, rollouts: await rolloutsOf(context, plans) },
     lines: [
       ...done.map(
         ({ repository, sent, skipped, bytes }) =>
           `Published ${repository.variant}/${repository.arch}: ${count(sent, 'object')}, ${formatBytes(bytes)}${skipped === 0 ? '' : `; ${skipped} were there already`}.`,
       ),
+      ...(await describeRollouts(context, plans)),
       '',
       'Next: gantry serve, or point a static server or CDN at the store',
     ],
   };
+}
+
+/** Who is offered what from this publication on, where it changes anything. */
+async function rolloutsOf(
+  context: Context,
+  plans: readonly PublicationPlan[],
+): Promise<readonly (UpdateName & { readonly status: RolloutStatus })[]> {
+  const { rolloutStatus } = await import('../../lib/release/rollout-status.ts');
+  return plans.flatMap(({ changed }) =>
+    changed.map((update) => {
+      const { variant, arch, version } = update;
+      return { variant, arch, version, status: rolloutStatus(update, context.now) };
+    }),
+  );
+}
+
+async function describeRollouts(context: Context, plans: readonly PublicationPlan[]): Promise<readonly string[]> {
+  const rollouts = await rolloutsOf(context, plans);
+  return rollouts.map((rollout) => `${titleOf(rollout)} is offered to: ${describeRollout(rollout.status, context.now)}.`);
 }
 
 /** A new root cannot be taken back: every host that has seen it keeps it. The first one has no hosts yet. */

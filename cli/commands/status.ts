@@ -1,10 +1,13 @@
 import type { NextStep, RepositoryStatus, Urgency, WorkspaceStatus } from '../../lib/publish/status.ts';
 import type { MissingSignatures } from '../../lib/errors.ts';
+import type { Update } from '../../lib/release/manifest.ts';
+import type { RolloutStatus } from '../../lib/release/rollout-status.ts';
 import { EXIT } from '../exit-codes.ts';
 import { keyOptions } from '../options.ts';
 import type { CommandSpec } from '../program.ts';
 import { keysDirectoryOf, openWorkspaceSession } from '../session.ts';
 import { formatWhen } from '../ui/format.ts';
+import { describeRollout } from '../ui/rollout.ts';
 import { paintResult } from '../ui/style.ts';
 import { table } from '../ui/table.ts';
 
@@ -30,6 +33,7 @@ export const status: CommandSpec = {
     const { workspace, store } = await openWorkspaceSession(context, options);
     const { readStatus } = await import('../../lib/publish/status.ts');
     const { listKeyFiles } = await import('../../lib/keys/key-file.ts');
+    const { rolloutStatus } = await import('../../lib/release/rollout-status.ts');
     const keysDirectory = await keysDirectoryOf(context, options, workspace);
     const atHand = new Set<string>(
       (await listKeyFiles(keysDirectory)).filter(({ privatePath }) => privatePath !== undefined).map(({ keyId }) => keyId),
@@ -42,7 +46,7 @@ export const status: CommandSpec = {
       json: { ...found, nextCommand: NEXT[found.next] },
       lines: [
         ...describeRoot(found),
-        ...found.repositories.flatMap((repository) => describe(repository, context.now)),
+        ...found.repositories.flatMap((repository) => describe(repository, context.now, rolloutStatus)),
         '',
         `Next: ${NEXT[found.next]}`,
       ],
@@ -60,7 +64,11 @@ function describeRoot({ rootVersion, rootMissing }: WorkspaceStatus): readonly s
   ];
 }
 
-function describe({ repository, live, rootsWaiting, updates, draft }: RepositoryStatus, now: Date): readonly string[] {
+function describe(
+  { repository, live, rootsWaiting, updates, draft }: RepositoryStatus,
+  now: Date,
+  rolloutStatus: (update: Update, now: Date) => RolloutStatus,
+): readonly string[] {
   const rows = live.map(({ role, version, expires, urgency }) => [
     `  ${role}`,
     String(version),
@@ -71,14 +79,21 @@ function describe({ repository, live, rootsWaiting, updates, draft }: Repository
     '',
     paintResult('bold', `${repository.variant}/${repository.arch}`),
     ...(rows.length === 0 ? ['  nothing is published yet'] : table(rows, { head: ['  live', 'version', 'expires', ''], right: [1] })),
-    ...(updates.length === 0 ? [] : [`  releases: ${updates.map(({ version }) => version).join(', ')}`]),
+    ...(updates.length === 0
+      ? []
+      : [`  releases: ${updates.map((update) => releaseText(update, rolloutStatus(update, now), now)).join('; ')}`]),
     ...(rootsWaiting === 0 || live.length === 0 ? [] : [`  ${rootsWaiting} new root(s) wait for publication`]),
     ...(draft === undefined
       ? []
       : [
-          `  draft: ${draft.releases.length === 0 ? 'fresh expiry dates' : `release ${draft.releases.join(', ')}`}${missingText(draft.missing)}${draft.overtaken ? '; somebody else has published since' : ''}`,
+          `  draft: ${draft.releases.length > 0 ? `release ${draft.releases.join(', ')}` : draft.edits ? 'changes to releases' : 'fresh expiry dates'}${missingText(draft.missing)}${draft.overtaken ? '; somebody else has published since' : ''}`,
         ]),
   ];
+}
+
+/** The version, and where its rollout stands while it does. */
+function releaseText({ version }: Update, status: RolloutStatus, now: Date): string {
+  return status.state === 'everyone' || status.state === 'done' ? version : `${version} (${describeRollout(status, now)})`;
 }
 
 function missingText(missing: readonly MissingSignatures[]): string {

@@ -119,7 +119,12 @@ export const resume: CommandSpec = {
         changesFor: (_, repository) => [{ kind: 'resume-waves', update: { ...repository, version }, at: formatMoment(at) }],
         async sentence(edit) {
           const name = { ...edit.repository, version };
-          const { offered, ends } = rolloutStatus((await updateIn(edit, name)).is, at);
+          const { was, is } = await updateIn(edit, name);
+          const { offered, ends } = rolloutStatus(is, at);
+          const hold = was.gantry?.paused?.at;
+          if (hold !== undefined && new Date(hold) >= at) {
+            return `${titleOf(name)}: the pause from ${formatMomentFrom(new Date(hold), context.now)} on is taken back; the schedule stays as it was.`;
+          }
           const rest = ends === undefined ? '' : `, the last ones at ${formatMomentFrom(ends, context.now)}`;
           return `${titleOf(name)}: goes on at ${formatMomentFrom(at, context.now)}; the ${formatShare(1 - offered)} of the fleet that are still to come wait as long as they still had to${rest}. Publish it before that moment.`;
         },

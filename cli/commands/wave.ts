@@ -1,10 +1,9 @@
 import type { Update } from '../../lib/release/manifest.ts';
-import type { RepositoryName } from '../../lib/workspace/config.ts';
 import type { Context } from '../context.ts';
 import { titleOf } from '../edits.ts';
 import { numberOption, repositoriesOptions } from '../options.ts';
 import type { CommandSpec, Outcome } from '../program.ts';
-import { readReleases } from '../releases.ts';
+import { readReleases, type ListedRelease } from '../releases.ts';
 import { formatWhen } from '../ui/format.ts';
 import { describeRollout, formatMoment, formatShare } from '../ui/rollout.ts';
 import { table } from '../ui/table.ts';
@@ -23,22 +22,21 @@ const show: CommandSpec = {
   },
 };
 
-interface Release {
-  readonly repository: RepositoryName;
-  readonly update: Update;
-  readonly state: 'published' | 'draft' | 'changed';
+/** Whether a draft gives the release another schedule than the one that is published. */
+function isDrafted({ update, was }: ListedRelease): boolean {
+  return was === undefined || JSON.stringify([was.waves, was.gantry]) !== JSON.stringify([update.waves, update.gantry]);
 }
 
-async function overview(context: Context, releases: readonly Release[]): Promise<Outcome> {
+async function overview(context: Context, releases: readonly ListedRelease[]): Promise<Outcome> {
   const { rolloutStatus } = await import('../../lib/release/rollout-status.ts');
-  const found = releases.map(({ update, state }) => ({ update, state, status: rolloutStatus(update, context.now) }));
+  const found = releases.map((one) => ({ ...one, isDraft: isDrafted(one), status: rolloutStatus(one.update, context.now) }));
   return {
     json: {
-      rollouts: found.map(({ update: { variant, arch, version }, state, status }) => ({
+      rollouts: found.map(({ update: { variant, arch, version }, isDraft, status }) => ({
         variant,
         arch,
         version,
-        draft: state !== 'published',
+        draft: isDraft,
         ...status,
       })),
     },
@@ -46,24 +44,26 @@ async function overview(context: Context, releases: readonly Release[]): Promise
       found.length === 0
         ? ['No release yet.']
         : table(
-            found.map(({ update, state, status }) => [
+            found.map(({ update, isDraft, status }) => [
               update.variant,
               update.arch,
               update.version,
               describeRollout(status, context.now),
-              state === 'published' ? '' : 'draft',
+              isDraft ? 'draft' : '',
             ]),
             { head: ['variant', 'arch', 'version', 'offered to', ''] },
           ),
   };
 }
 
-async function inDetail(context: Context, releases: readonly Release[], seed: number | undefined): Promise<Outcome> {
+async function inDetail(context: Context, releases: readonly ListedRelease[], seed: number | undefined): Promise<Outcome> {
   const { rolloutStatus, turnOf } = await import('../../lib/release/rollout-status.ts');
   const json: object[] = [];
   const lines: string[] = [];
-  for (const { update, state } of releases) {
+  for (const release of releases) {
+    const { update } = release;
     const { variant, arch, version } = update;
+    const isDraft = isDrafted(release);
     const status = rolloutStatus(update, context.now);
     const turn = seed === undefined ? undefined : turnOf(update, seed);
     const joints = await jointsOf(update);
@@ -71,14 +71,14 @@ async function inDetail(context: Context, releases: readonly Release[], seed: nu
       variant,
       arch,
       version,
-      draft: state !== 'published',
+      draft: isDraft,
       ...status,
       waves: joints,
       ...(turn === undefined ? {} : { seed, turn }),
     });
     lines.push(
       ...(lines.length === 0 ? [] : ['']),
-      `${titleOf(update)}${state === 'published' ? '' : ' (draft)'}: ${describeRollout(status, context.now)}`,
+      `${titleOf(update)}${isDraft ? ' (draft)' : ''}: ${describeRollout(status, context.now)}`,
       ...(turn === undefined ? [] : [turnSentence(seed, turn, context.now)]),
       ...(joints.length === 0 || status.state === 'paused'
         ? []

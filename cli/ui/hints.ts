@@ -51,9 +51,14 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'release/duplicate': 'choose a higher version; a released version never changes',
   'release/not-newer': ({ newest }) => `choose a version above ${newest}`,
   'release/bad-manifest': LOOK,
-  'release/bad-name': ({ what }) => (what === 'product' ? '--product NAME gives another one than the name of the directory' : undefined),
+  'release/bad-name': ({ what }) =>
+    what === 'product'
+      ? '--product NAME gives another one than the name of the directory'
+      : what === 'migration'
+        ? 'rename the file: migrate_vVERSION_NAME, with the version that needs it first'
+        : undefined,
   'release/bad-custom': 'gantry lint shows everything that is wrong with the repository',
-  'release/bad-duration': 'write it like 14d or 2 weeks',
+  'release/bad-duration': 'write it like 30 minutes, 14d or 2 weeks',
   'release/bad-time': 'write it like 2026-12-01T09:00:00Z, or "in 2 hours"',
   'release/bad-toml': 'correct the file and run the same command again',
   'release/bad-policy': 'correct the file, then look at what it does: gantry wave simulate --policy FILE',

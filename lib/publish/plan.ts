@@ -4,6 +4,8 @@
  * Order (design D6): roots, target files, targets, snapshot, `timestamp.json` last. Everything but the timestamp is immutable.
  */
 import { GantryError } from '../errors.ts';
+import { isSame, isWithdrawn } from '../release/find.ts';
+import { parseManifest, type Manifest, type Update } from '../release/manifest.ts';
 import { MANIFEST_PATH, type SignedRepository } from '../repository/draft.ts';
 import { verifyUnder } from '../repository/trusted.ts';
 import { metadataPath, targetPath } from '../store/layout.ts';
@@ -32,6 +34,8 @@ export interface PublicationPlan {
   readonly writes: readonly PlannedWrite[];
   /** When `timestamp.json` must have been replaced; absent: any time will do. */
   readonly notAfter?: Date;
+  /** Updates that hosts are offered in another way than before, or for the first time. */
+  readonly changed: readonly Update[];
 }
 
 const JSON_TYPE = 'application/json';
@@ -48,7 +52,17 @@ export function planPublication(live: LiveState, signed?: SignedRepository, notA
     repository,
     writes: [...rootWrites(live), ...(signed === undefined ? [] : [...targetWrites(live, signed), ...roleWrites(live, signed)])],
     ...(notAfter === undefined ? {} : { notAfter }),
+    changed: signed?.manifest === undefined ? [] : changedUpdates(live.trusted.manifest, parseManifest(signed.manifest)),
   };
+}
+
+/** `max_version` moves with every release: it matters only where it withdraws one. */
+function changedUpdates(before: Manifest, after: Manifest): readonly Update[] {
+  const offerOf = (update: Update): string => JSON.stringify([update.waves, update.gantry, isWithdrawn(update)]);
+  return after.updates.filter((update) => {
+    const was = before.updates.find((one) => isSame(one, update));
+    return was === undefined || offerOf(was) !== offerOf(update);
+  });
 }
 
 /**

@@ -30,6 +30,8 @@ export interface DraftStatus {
   readonly overtaken: boolean;
   /** Versions of the releases that the draft adds. */
   readonly releases: readonly string[];
+  /** Whether it changes what is released: waves, recalls, removals. */
+  readonly edits: boolean;
 }
 
 export interface RepositoryStatus {
@@ -92,6 +94,7 @@ async function readRepositoryStatus(workspace: Workspace, store: Store, reposito
             missing: pendingRequest(draft, live.trusted.chain.latest.role)?.missing ?? [],
             overtaken: !isBasedOn(draft, live.trusted),
             releases: draft.changes.flatMap((change) => (change.kind === 'add-update' ? [change.update.version] : [])),
+            edits: draft.changes.some((change) => change.kind !== 'renew-targets'),
           },
         }),
   };

@@ -88,7 +88,7 @@ export function accelerateRollout(update: Update, from: Date, at: Date, factor: 
   const before: Wave = { bound: last, time: steps.at(-1)?.time ?? floorSecond(hold) };
   return {
     ...update,
-    waves: wavesFrom([...steps, ...batches(rest, before, spanOf(schedule))]),
+    waves: wavesFrom([...steps, ...batches(rest, before, { maxSpan: spanOf(schedule) })]),
     gantry: { ...update.gantry, waves: warpMeant(update.gantry?.waves ?? update.waves, hold, faster) },
   };
 }
@@ -149,7 +149,7 @@ function warpStock(waves: Waves, hold: Instant, go: Instant, move: (time: Instan
   const last = lastReady(ready, hold);
   const moved = ready.map((time) => (time === undefined || time <= hold ? time : move(time)));
   const before: Wave = { bound: last, time: go };
-  return wavesFrom([before, ...batches(moved, before, spanOf(schedule))]);
+  return wavesFrom([before, ...batches(moved, before, { maxSpan: spanOf(schedule) })]);
 }
 
 /**
@@ -184,7 +184,7 @@ function spanOf({ times }: WaveSchedule): Instant {
 
 function refusePaused(update: Update, verb: string): void {
   const at = update.gantry?.paused?.at;
-  if (at !== undefined) throw refusal(update, verb, `it is paused since ${at}`, 'paused');
+  if (at !== undefined) throw refusal(update, verb, `it is paused from ${at} on`, 'paused');
 }
 
 function refusal(update: Update, verb: string, problem: string, state: 'paused' | 'not-paused' | 'done'): GantryError {

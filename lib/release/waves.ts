@@ -26,6 +26,13 @@ export interface Wave {
   readonly time: Instant;
 }
 
+export interface BatchLimits {
+  /** How long the first host of a batch may have to wait for the last one. */
+  readonly maxSpan?: Instant;
+  /** Seeds at which a batch ends. */
+  readonly joints?: ReadonlySet<number>;
+}
+
 /**
  * Many narrow waves from few wide ones: stock hosts then follow the curve that was meant within 1 % of the fleet.
  *
@@ -39,7 +46,7 @@ export function smoothWaves(waves: Waves): Waves {
   const kept = bounds.slice(0, bounds[0] === 0 ? 2 : 1).map((bound, index) => ({ bound, time: ceilSecond(times[index] ?? 0n) }));
   const last = kept.at(-1);
   if (last === undefined) return {};
-  return wavesFrom([...kept, ...batches(readyTimes(schedule, 'relative'), last)]);
+  return wavesFrom([...kept, ...batches(readyTimes(schedule, 'relative'), last, { joints: new Set(bounds) })]);
 }
 
 /**
@@ -47,9 +54,8 @@ export function smoothWaves(waves: Waves): Waves {
  *
  * @param times of every seed, growing with the seed
  * @param after the wave that goes before
- * @param maxSpan how long the first host of a batch may have to wait for the last one
  */
-export function batches(times: readonly (Instant | undefined)[], after: Wave, maxSpan?: Instant): readonly Wave[] {
+export function batches(times: readonly (Instant | undefined)[], after: Wave, limits: BatchLimits = {}): readonly Wave[] {
   const waves: Wave[] = [];
   const timeOf = (seed: number): Instant => times[seed] ?? after.time;
   const final = timeOf(SEEDS - 1);
@@ -57,7 +63,7 @@ export function batches(times: readonly (Instant | undefined)[], after: Wave, ma
   while (bound < SEEDS - 1 && ceilSecond(final) > time) {
     const first = bound + 1;
     // Whoever is behind the last bound comes at its time: one bound is enough for all of them.
-    const end = timeOf(first) === final ? first : endOfBatch(times, first, maxSpan);
+    const end = timeOf(first) === final ? first : endOfBatch(times, first, limits);
     const due = ceilSecond(timeOf(end));
     time = due > time ? due : time + SECOND;
     waves.push({ bound: end, time });
@@ -66,12 +72,12 @@ export function batches(times: readonly (Instant | undefined)[], after: Wave, ma
   return waves;
 }
 
-function endOfBatch(times: readonly (Instant | undefined)[], first: number, maxSpan: Instant | undefined): number {
+function endOfBatch(times: readonly (Instant | undefined)[], first: number, { maxSpan, joints }: BatchLimits): number {
   const start = times[first] ?? 0n;
   // Wider than this, and stock hosts would let the first ones in before the batch is due.
   const widest = Math.min(Math.max(first, 2 * (first - 1)), SEEDS - 1);
   let end = first;
-  while (end < widest) {
+  while (end < widest && joints?.has(end) !== true) {
     const [now, next] = [times[end] ?? 0n, times[end + 1] ?? 0n];
     const fits = end + 1 - first < BATCH_SEEDS && (maxSpan === undefined || next - start <= maxSpan);
     // What is due within one second goes together: times are whole seconds, and must not pile up.
