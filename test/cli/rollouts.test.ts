@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { cp, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, test, type TestContext } from 'node:test';
+import { after, before, test, type TestContext } from 'node:test';
 import { readySeeds, scheduleOf } from '../../lib/release/eligibility.ts';
 import type { Update } from '../../lib/release/manifest.ts';
 import { instantOf } from '../../lib/release/wave-time.ts';
@@ -49,11 +49,11 @@ async function drafts(workspace: string): Promise<readonly string[]> {
 }
 
 /** Made once and copied for each test: 1.1.0 for everyone, and 1.2.0 with the default waves. */
-let template: Promise<string> | undefined;
+let template = '';
+const cleanups: (() => Promise<void>)[] = [];
 
-async function makeTemplate(): Promise<string> {
-  // Removed when all tests are over.
-  const { directory, workspace } = await cliWorkspace({ after } as unknown as TestContext);
+before(async () => {
+  const { directory, workspace } = await cliWorkspace({ after: (work) => cleanups.push(work) });
   const desk = await deskOf(workspace);
   const images = ADD.slice(3);
   await desk.run('release', 'add', '1.1.0', ...images);
@@ -61,13 +61,16 @@ async function makeTemplate(): Promise<string> {
   await desk.run('publish');
   await desk.run('release', 'add', '1.2.0', ...images, '--wave-policy', 'default-waves', '--severity', 'important', '--notes', 'Faster.');
   await publish(desk);
-  return directory;
-}
+  template = directory;
+});
+
+after(async () => {
+  for (const cleanup of cleanups) await cleanup();
+});
 
 async function underWay(t: TestContext): Promise<Desk> {
-  template ??= makeTemplate();
   const directory = await temporaryDirectory(t);
-  await cp(await template, directory, { recursive: true });
+  await cp(template, directory, { recursive: true });
   return deskOf(join(directory, 'my-os'));
 }
 

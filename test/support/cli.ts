@@ -2,8 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
-import { temporaryDirectory, writeImages } from './engineer.ts';
+import { temporaryDirectory, writeImages, type Cleanup } from './engineer.ts';
 
 const BIN = join(import.meta.dirname, '..', '..', 'cli', 'gantry.ts');
 
@@ -39,7 +38,7 @@ export async function gantry(args: readonly string[], { cwd, env, onStart }: Cli
 }
 
 /** A workspace with unencrypted keys, a signed root and three images, made by the commands themselves. */
-export async function cliWorkspace(t: TestContext): Promise<{ readonly directory: string; readonly workspace: string }> {
+export async function cliWorkspace(t: Cleanup): Promise<{ readonly directory: string; readonly workspace: string }> {
   const directory = await temporaryDirectory(t);
   const workspace = join(directory, 'my-os');
   const run = async (args: readonly string[], cwd: string): Promise<void> => {

@@ -33,8 +33,13 @@ export interface Engineer {
   now: Date;
 }
 
+/** What runs in the end: a test has one, and a file of tests can bring its own. */
+export interface Cleanup {
+  after(work: () => Promise<void>): void;
+}
+
 /** A directory that goes away with the test. */
-export async function temporaryDirectory(t: TestContext): Promise<string> {
+export async function temporaryDirectory(t: Cleanup): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'gantry-test-'));
   t.after(async () => rm(directory, { recursive: true, force: true }));
   return directory;
