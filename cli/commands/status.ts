@@ -92,8 +92,8 @@ function describe(
 }
 
 /** The version, and where its rollout stands while it does. */
-function releaseText({ version }: Update, status: RolloutStatus, now: Date): string {
-  return status.state === 'everyone' || status.state === 'done' ? version : `${version} (${describeRollout(status, now)})`;
+function releaseText({ version }: Update, rollout: RolloutStatus, now: Date): string {
+  return rollout.state === 'everyone' || rollout.state === 'done' ? version : `${version} (${describeRollout(rollout, now)})`;
 }
 
 function missingText(missing: readonly MissingSignatures[]): string {

@@ -5,7 +5,9 @@
  */
 export { GantryError, isGantryError, type ErrorCode, type ErrorDetails } from '../errors.ts';
 export type { Traffic } from '../http/request.ts';
-export type { Images, Manifest, Update } from '../release/manifest.ts';
+export { readyAt, scheduleOf, updateReady, type WaveRule, type WaveSchedule } from '../release/eligibility.ts';
+export type { Images, Manifest, Update, UpdateExtras } from '../release/manifest.ts';
+export { isOffered } from '../release/rollout.ts';
 export type { HostDescription } from '../release/select.ts';
 export { openRepository, type AbortOptions, type OpenOptions, type RepositoryClient, type RoleSummary } from './repository-client.ts';
 export type { VerifiedTarget } from './target.ts';

@@ -10,7 +10,7 @@ import { lintUpdates } from './lint/updates.ts';
 import { lintWaves } from './lint/waves.ts';
 import type { Manifest } from './manifest.ts';
 
-export { releaseRules, type Offer, type ReleaseRule } from './lint/rules.ts';
+export { releaseRules, type Offer } from './lint/rules.ts';
 
 export interface LintOptions {
   readonly now: Date;

@@ -108,13 +108,6 @@ function withExtras(update: Update, extras: UpdateExtras): Update {
   return Object.keys(extras).length === 0 ? plain : { ...update, gantry: extras };
 }
 
-/** What is left of the schedule, in seconds from `at` until the last host's turn; 0 when it is done. */
-export function remainingSeconds(waves: Waves, at: Date): number {
-  const { times } = scheduleOf(waves);
-  const left = (times.at(-1) ?? 0n) - instantOf(at);
-  return left > 0n ? Number(left / SECOND) : 0;
-}
-
 function scaled(duration: Instant, factor: number): Instant {
   const precision = 1_000_000;
   return (duration * BigInt(precision)) / BigInt(Math.round(factor * precision));

@@ -28,14 +28,14 @@ async function deskOf(workspace: string): Promise<Desk> {
     run,
     json: async (...args) => JSON.parse((await run(...args, '--json')).stdout) as Record<string, never>,
     async refused(code, message, ...args) {
-      const before = await drafts(workspace);
+      const draftsBefore = await drafts(workspace);
       const result = await gantry(args, { cwd: workspace });
       assert.equal(result.code, code, `gantry ${args.join(' ')}: ${result.stderr}`);
       const [error = '', hint = ''] = result.stderr.trimEnd().split('\n').slice(-2);
       assert.match(error, /^error: Cannot /u);
       assert.match(error, message);
       assert.match(hint, /^hint: /u);
-      assert.deepEqual(await drafts(workspace), before, 'a draft was changed');
+      assert.deepEqual(await drafts(workspace), draftsBefore, 'a draft was changed');
     },
   };
 }

@@ -16,7 +16,23 @@ const ROOT_INIT =
   'gantry root init --root root-a,root-b,root-c --threshold root=2 --targets targets --snapshot online --timestamp online && gantry sign';
 const RELEASE = 'gantry release add 1.0.0 --boot boot.img --root root.img --hash hash.img && gantry sign && gantry publish';
 
-type Situation = 'empty' | 'workspace' | 'keys' | 'images' | 'published' | 'served' | 'host';
+const FIRST = RELEASE.replace('1.0.0', '1.1.0');
+const NEXT = 'gantry release add 1.2.0 --boot boot.img --root root.img --hash hash.img --compression both --wave-policy default-waves';
+const SIGN_AND_PUBLISH = 'gantry sign && gantry publish';
+const RECALL = 'gantry release recall 1.2.0 --to 1.1.0';
+
+type Situation =
+  | 'empty'
+  | 'workspace'
+  | 'keys'
+  | 'images'
+  | 'published'
+  | 'served'
+  | 'host'
+  | 'released'
+  | 'rollout'
+  | 'rolling'
+  | 'recalled';
 
 /** What was done before the example, and where the reader stands. */
 const BEFORE: Readonly<Record<Situation, readonly string[]>> = {
@@ -27,6 +43,10 @@ const BEFORE: Readonly<Record<Situation, readonly string[]>> = {
   published: [KEYS, ROOT_INIT, RELEASE],
   served: [KEYS, ROOT_INIT, RELEASE],
   host: [KEYS, ROOT_INIT, RELEASE],
+  released: [KEYS, ROOT_INIT, FIRST],
+  rollout: [KEYS, ROOT_INIT, FIRST, NEXT],
+  rolling: [KEYS, ROOT_INIT, FIRST, NEXT, SIGN_AND_PUBLISH],
+  recalled: [KEYS, ROOT_INIT, FIRST, NEXT, SIGN_AND_PUBLISH, RECALL, SIGN_AND_PUBLISH],
 };
 
 interface Example {

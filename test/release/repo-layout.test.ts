@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { parse } from 'smol-toml';
 import { parseOffset } from '../../lib/release/duration.ts';
+import { parseToml } from '../../lib/release/toml.ts';
+import { parseWavePolicy, policyWaves } from '../../lib/release/wave-policy.ts';
+import { instantOf, SECOND, waveTime } from '../../lib/release/wave-time.ts';
 import { parseConfig } from '../../lib/workspace/config.ts';
 
 const folder = new URL('../../repo-layout/', import.meta.url);
@@ -73,19 +75,19 @@ test('gantry.toml is complete once its placeholders are filled', () => {
 });
 
 test('policies/expiry.toml states 52 weeks, and 2, 2 and 1', () => {
-  const policy = parse(textOf('policies/expiry.toml'));
+  const { table: policy } = parseToml(textOf('policies/expiry.toml'), 'expiry.toml');
   const weeks = Object.fromEntries(Object.entries(policy).map(([member, value]) => [member, parseOffset(String(value)) / (7 * DAY)]));
   assert.deepEqual(weeks, { root_expiration: 52, targets_expiration: 2, snapshot_expiration: 2, timestamp_expiration: 1 });
 });
 
 for (const [name, bounds] of Object.entries(BOUNDS)) {
   test(`policies/waves/${name}.toml gives the bounds and times that stock tools would`, () => {
-    const { waves } = parse(textOf(`policies/waves/${name}.toml`)) as { waves: { start_after: string; fleet_percentage: number }[] };
-    const seeds = [0, ...waves.map(({ fleet_percentage }) => Math.floor((fleet_percentage * 2048) / 100))];
-    assert.deepEqual(
-      waves.map(({ start_after }, at) => [seeds[at], parseOffset(start_after)]),
-      bounds,
-    );
+    const path = `policies/waves/${name}.toml`;
+    const start = instantOf(new Date('2025-03-03T17:00:00Z'));
+    const expected = bounds.map(([bound, seconds]) => [String(bound), waveTime(start + BigInt(seconds) * SECOND)]);
+    assert.deepEqual(policyWaves(parseWavePolicy(textOf(path), path), start), Object.fromEntries(expected));
+    // Stock tools take these two members and no other.
+    const { waves } = parseToml(textOf(path), path).table as { waves: readonly object[] };
     for (const wave of waves) assert.deepEqual(Object.keys(wave), ['start_after', 'fleet_percentage']);
   });
 }
