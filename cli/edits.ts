@@ -1,4 +1,5 @@
 /** What every command does that edits releases: choose repositories, say what hosts will see, then draft it. */
+import { named } from '../lib/errors.ts';
 import type { PreparedEdit } from '../lib/publish/edit.ts';
 import type { Change } from '../lib/repository/draft.ts';
 import type { UpdateName } from '../lib/release/find.ts';
@@ -78,5 +79,5 @@ export async function updateIn({ before, after }: PreparedEdit, name: UpdateName
 
 /** `metal/x86_64 1.2.0` */
 export function titleOf({ variant, arch, version }: UpdateName): string {
-  return `${variant}/${arch} ${version}`;
+  return `${named(variant)}/${named(arch)} ${version}`;
 }

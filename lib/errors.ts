@@ -206,6 +206,11 @@ export function refuseAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted === true) throw abortedBy(signal);
 }
 
+/** Text from outside that stands in a sentence as it is when it is plain, and quoted otherwise. */
+export function named(text: string): string {
+  return /^[A-Za-z0-9._+-]{1,120}$/u.test(text) ? text : quote(text);
+}
+
 const QUOTED_LENGTH = 120;
 
 /** Text from outside, safe to print: quoted, control characters escaped, cut at 120 characters. */

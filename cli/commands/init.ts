@@ -1,6 +1,6 @@
 import { relative } from 'node:path';
-import { isSet, pathOf, textOption, dryRunOption } from '../options.ts';
-import type { CommandSpec } from '../program.ts';
+import { dryRunOption, isSet, listOption, pathOf, textOption } from '../options.ts';
+import type { CommandSpec, OptionValues } from '../program.ts';
 
 export const init: CommandSpec = {
   name: 'init',
@@ -9,13 +9,16 @@ export const init: CommandSpec = {
   description:
     'Makes a workspace: gantry.toml, expiry and wave policies, hosting examples. Relative stores are relative to the current directory.',
   options: [
-    { flags: '--variant <name>', description: 'variant of the first repository, for example metal', required: true },
-    { flags: '--arch <name>', description: 'its architecture, for example x86_64', required: true },
+    { flags: '--variant <names>', description: 'variant to publish, for example metal; several separated by commas', required: true },
+    { flags: '--arch <names>', description: 'its architecture, for example x86_64; several separated by commas', required: true },
     { flags: '--store <dir>', description: 'directory to publish to', required: true },
     { flags: '--product <name>', description: 'first part of every target name' },
     dryRunOption,
   ],
-  examples: ['gantry init my-os --variant metal --arch x86_64 --store ./public && cd my-os'],
+  examples: [
+    'gantry init my-os --variant metal --arch x86_64 --store ./public && cd my-os',
+    'gantry init my-os --variant metal,cloud --arch x86_64,aarch64 --store ./public',
+  ],
   async run(context, [directory = '.'], options) {
     const { basename } = await import('node:path');
     const { createWorkspace } = await import('../../lib/workspace/create.ts');
@@ -23,8 +26,8 @@ export const init: CommandSpec = {
     const store = pathOf(context, textOption(options, 'store') ?? '');
     const settings = {
       product: textOption(options, 'product') ?? basename(target),
-      variant: textOption(options, 'variant') ?? '',
-      arch: textOption(options, 'arch') ?? '',
+      // One repository for each variant and architecture.
+      repositories: namesOf(options, 'variant').flatMap((variant) => namesOf(options, 'arch').map((arch) => ({ variant, arch }))),
       store: relative(target, store),
     };
     if (isSet(options, 'dryRun'))
@@ -37,10 +40,16 @@ export const init: CommandSpec = {
       json: { directory: workspace.directory, ...settings },
       lines: [
         `Made the workspace ${workspace.directory}.`,
-        `It publishes ${settings.variant}/${settings.arch} of ${settings.product} to ${store}.`,
+        `It publishes ${settings.repositories.map(({ variant, arch }) => `${variant}/${arch}`).join(', ')} of ${settings.product} to ${store}.`,
         '',
         `Next: cd ${directory} && gantry key generate root-a root-b root-c targets online`,
       ],
     };
   },
 };
+
+/** The names as they were given when there are none in them, so that the error shows what was typed. */
+function namesOf(options: OptionValues, option: string): readonly string[] {
+  const names = listOption(options, option);
+  return names.length > 0 ? names : [textOption(options, option) ?? ''];
+}

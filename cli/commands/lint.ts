@@ -1,7 +1,9 @@
-import { isGantryError } from '../../lib/errors.ts';
+import { isGantryError, type LintFinding } from '../../lib/errors.ts';
 import type { ReadFile } from '../../lib/publish/inspect.ts';
+import type { StorePath } from '../../lib/store/store.ts';
 import type { Context } from '../context.ts';
-import { pathOf, repositoryOptions, textOption } from '../options.ts';
+import { repositoriesOf } from '../edits.ts';
+import { pathOf, repositoriesOptions, textOption } from '../options.ts';
 import type { CommandSpec, OptionValues } from '../program.ts';
 import { openWorkspaceSession } from '../session.ts';
 import { describeFindings, findingsOutcome } from '../ui/findings.ts';
@@ -24,55 +26,67 @@ export const lint: CommandSpec = {
     'Checks metadata against what tough, python-tuf, go-tuf and tuf-js all accept, and what the manifest offers against what hosts can install. It does not decide trust: see gantry verify.',
   options: [
     { flags: '--targets-url <url>', description: 'where targets are, a directory or a URL (default: ../../targets/ from the metadata)' },
-    ...repositoryOptions,
+    ...repositoriesOptions,
   ],
   examples: ['gantry lint', 'gantry lint ./public/metal/x86_64', 'gantry lint https://updates.example.com/metal/x86_64 --json'],
   async run(context, [repository], options) {
-    const { readOffer, readRepositoryFiles } = await import('../../lib/publish/inspect.ts');
-    const { lintRepository } = await import('../../lib/tuf/lint.ts');
-    const { lintMissingManifest, lintRelease } = await import('../../lib/release/lint.ts');
-    const { verityImageBytes } = await import('../../lib/image/verity.ts');
-    const readers = await readersOf(context, repository, options);
-    const files = await readRepositoryFiles(readers.metadata);
-    const offer = await readOffer(files, readers.targets);
-    const findings = [
-      ...lintRepository(files),
-      ...(offer === 'missing' ? lintMissingManifest() : []),
-      ...(typeof offer === 'object' ? lintRelease(offer, offer.manifest, { now: context.now, treeBytes: verityImageBytes }) : []),
-    ];
-    const roles =
-      files.roots.length +
-      [files.timestamp, files.snapshot, files.targets].filter((file) => file !== undefined).length +
-      (files.delegated?.length ?? 0);
+    const found: { readonly name: string; readonly files: number; readonly findings: readonly LintFinding[] }[] = [];
+    for (const [name, readers] of await readersOf(context, repository, options)) found.push({ name, ...(await lintOne(context, readers)) });
+    const files = found.reduce((sum, one) => sum + one.files, 0);
+    const findings = found.flatMap((one) => one.findings);
     return findingsOutcome(findings, {
-      json: { files: roles, findings },
-      lines: describeFindings(findings),
-      looked: [roles, 'metadata file'],
+      json: { files, findings, ...(found.length > 1 ? { repositories: found } : {}) },
+      lines: found.flatMap((one) =>
+        one.findings.length === 0 ? [] : [...(found.length > 1 ? [`${one.name}:`] : []), ...describeFindings(one.findings)],
+      ),
+      looked: [files, 'metadata file'],
     });
   },
 };
 
-async function readersOf(context: Context, repository: string | undefined, options: OptionValues): Promise<Readers> {
+async function lintOne(context: Context, readers: Readers): Promise<{ readonly files: number; readonly findings: readonly LintFinding[] }> {
+  const { readOffer, readRepositoryFiles } = await import('../../lib/publish/inspect.ts');
+  const { lintRepository } = await import('../../lib/tuf/lint.ts');
+  const { lintMissingManifest, lintRelease } = await import('../../lib/release/lint.ts');
+  const { verityImageBytes } = await import('../../lib/image/verity.ts');
+  const files = await readRepositoryFiles(readers.metadata);
+  const offer = await readOffer(files, readers.targets);
+  const single = [files.timestamp, files.snapshot, files.targets].filter((file) => file !== undefined);
+  return {
+    files: files.roots.length + single.length + (files.delegated?.length ?? 0),
+    findings: [
+      ...lintRepository(files),
+      ...(offer === 'missing' ? lintMissingManifest() : []),
+      ...(typeof offer === 'object' ? lintRelease(offer, offer.manifest, { now: context.now, treeBytes: verityImageBytes }) : []),
+    ],
+  };
+}
+
+/** What is to be looked at, by name. */
+async function readersOf(
+  context: Context,
+  repository: string | undefined,
+  options: OptionValues,
+): Promise<readonly (readonly [name: string, readers: Readers])[]> {
   const elsewhere = textOption(options, 'targetsUrl');
   const given = elsewhere === undefined ? undefined : await folderReader(context, elsewhere);
   if (repository === undefined) {
     const ofStore = await storeReaders(context, options);
-    return { ...ofStore, ...(given === undefined ? {} : { targets: given }) };
+    return ofStore.map(([name, readers]) => [name, { ...readers, ...(given === undefined ? {} : { targets: given }) }]);
   }
   const besides = isUrl(repository) ? new URL(TARGETS_FROM_METADATA, folderUrl(repository)).href : `${repository}/${TARGETS_FROM_METADATA}`;
-  return { metadata: await folderReader(context, repository), targets: given ?? (await folderReader(context, besides)) };
+  return [[repository, { metadata: await folderReader(context, repository), targets: given ?? (await folderReader(context, besides)) }]];
 }
 
-async function storeReaders(context: Context, options: OptionValues): Promise<Readers> {
-  const { workspace, store } = await openWorkspaceSession(context, options);
-  const { chooseRepository } = await import('../../lib/workspace/workspace.ts');
+async function storeReaders(context: Context, options: OptionValues): Promise<readonly (readonly [string, Readers])[]> {
+  const session = await openWorkspaceSession(context, options);
   const { readObject } = await import('../../lib/publish/live-state.ts');
   const { metadataPath, targetPath } = await import('../../lib/store/layout.ts');
-  const { variant, arch } = chooseRepository(workspace, { variant: textOption(options, 'variant'), arch: textOption(options, 'arch') });
-  return {
-    metadata: async (name) => (await readObject(store, metadataPath(variant, arch, name), FILE_MAX_BYTES))?.bytes,
-    targets: async (name) => (await readObject(store, targetPath(name), FILE_MAX_BYTES))?.bytes,
-  };
+  const read = async (path: StorePath): Promise<Uint8Array | undefined> => (await readObject(session.store, path, FILE_MAX_BYTES))?.bytes;
+  return (await repositoriesOf(session, options)).map(({ variant, arch }) => [
+    `${variant}/${arch}`,
+    { metadata: async (name) => read(metadataPath(variant, arch, name)), targets: async (name) => read(targetPath(name)) },
+  ]);
 }
 
 function isUrl(text: string): boolean {

@@ -3,9 +3,9 @@ import type { UpdateName } from '../../lib/release/find.ts';
 import type { RolloutStatus } from '../../lib/release/rollout-status.ts';
 import type { RepositoryName } from '../../lib/workspace/config.ts';
 import type { Context } from '../context.ts';
-import { titleOf } from '../edits.ts';
-import { dryRunOption, isSet, repositoryOptions, textOption } from '../options.ts';
-import type { CommandSpec, Outcome } from '../program.ts';
+import { repositoriesOf, titleOf } from '../edits.ts';
+import { dryRunOption, isSet, repositoriesOptions, textOption } from '../options.ts';
+import type { CommandSpec, OptionValues, Outcome } from '../program.ts';
 import { openWorkspaceSession, type WorkspaceSession } from '../session.ts';
 import { count, formatBytes } from '../ui/format.ts';
 import { describeRollout } from '../ui/rollout.ts';
@@ -17,25 +17,22 @@ export const publish: CommandSpec = {
   summary: 'make what is signed visible to hosts',
   description:
     'Uploads images, then metadata, and replaces timestamp.json last and only if nobody else published meanwhile. It can be stopped anywhere and run again.',
-  options: [...repositoryOptions, dryRunOption],
+  options: [...repositoriesOptions, dryRunOption],
   examples: ['gantry publish --dry-run', 'gantry publish', 'gantry publish --variant metal --json'],
   async run(context, _, options) {
     const session = await openWorkspaceSession(context, options);
     const { withWorkspaceLock } = await import('../../lib/workspace/workspace.ts');
-    const repositories = await chosen(session, { variant: textOption(options, 'variant'), arch: textOption(options, 'arch') });
+    const repositories = await chosen(session, options);
     if (isSet(options, 'dryRun')) return plan(context, session, repositories);
     return withWorkspaceLock(session.workspace, async () => apply(context, session, repositories));
   },
 };
 
 /** Every repository for which something waits; all of them when nothing does, so that the error names it. */
-async function chosen(
-  { workspace, store }: WorkspaceSession,
-  wanted: { readonly variant: string | undefined; readonly arch: string | undefined },
-): Promise<readonly RepositoryName[]> {
-  const { chooseRepository } = await import('../../lib/workspace/workspace.ts');
+async function chosen(session: WorkspaceSession, options: OptionValues): Promise<readonly RepositoryName[]> {
+  const { workspace, store } = session;
   const { hasSomethingToPublish } = await import('../../lib/publish/publish.ts');
-  if (wanted.variant !== undefined || wanted.arch !== undefined) return [chooseRepository(workspace, wanted)];
+  if (textOption(options, 'variant') !== undefined || textOption(options, 'arch') !== undefined) return repositoriesOf(session, options);
   const waiting: RepositoryName[] = [];
   for (const repository of workspace.config.repositories) {
     if (await hasSomethingToPublish(workspace, store, repository)) waiting.push(repository);
@@ -67,8 +64,12 @@ async function apply(context: Context, { workspace, store }: WorkspaceSession, r
   const { planRepository, publishRepository } = await import('../../lib/publish/publish.ts');
   const plans: PublicationPlan[] = [];
   const done: { readonly repository: RepositoryName; readonly sent: number; readonly skipped: number; readonly bytes: number }[] = [];
+  // What one repository lacks is said before another one is published.
+  const wanted: RepositoryName[] = [];
   for (const repository of repositories) {
-    if (!(await mayPublishRoots(context, await planRepository(workspace, store, repository)))) continue;
+    if (await mayPublishRoots(context, await planRepository(workspace, store, repository))) wanted.push(repository);
+  }
+  for (const repository of wanted) {
     const bars = uploadProgress(context);
     const { applied, plan: applying } = await publishRepository(workspace, store, repository, {
       now: context.now,

@@ -1,10 +1,11 @@
+import { named } from '../../lib/errors.ts';
 import type { Update } from '../../lib/release/manifest.ts';
 import type { Context } from '../context.ts';
 import { draftEdit, titleOf } from '../edits.ts';
 import { dryRunOption, repositoriesOptions, textOption } from '../options.ts';
 import type { CommandSpec } from '../program.ts';
 import { readReleases, readStandings, type ListedRelease } from '../releases.ts';
-import { formatBytes } from '../ui/format.ts';
+import { formatBytes, printable } from '../ui/format.ts';
 import { describeRollout, formatShare } from '../ui/rollout.ts';
 import { table } from '../ui/table.ts';
 import { add } from './release-add.ts';
@@ -37,12 +38,12 @@ const list: CommandSpec = {
           ? ['No release yet.']
           : table(
               releases.map(({ update, state, rollout }) => [
-                update.variant,
-                update.arch,
+                named(update.variant),
+                named(update.arch),
                 update.version,
                 state,
                 describeRollout(rollout, context.now),
-                update.gantry?.severity ?? '',
+                named(update.gantry?.severity ?? '-'),
               ]),
               { head: ['variant', 'arch', 'version', 'state', 'offered to', 'severity'] },
             ),
@@ -92,12 +93,17 @@ function describeRelease(
     `${titleOf(update)} (${state})`,
     `  offered to   ${describeRollout(rollout, context.now)}`,
     `  max version  ${update.max_version}`,
-    ...(severity === undefined ? [] : [`  severity     ${severity}`]),
-    ...(notes === undefined ? [] : notes.split('\n').map((line, index) => `  ${index === 0 ? 'notes      ' : '           '}  ${line}`)),
-    ...steps.map(([key, names]) => `  migrations   ${key}: ${names.length === 0 ? 'none needed' : names.join(', ')}`),
+    ...(severity === undefined ? [] : [`  severity     ${named(severity)}`]),
+    ...(notes === undefined
+      ? []
+      : notes
+          .split('\n')
+          .map(printable)
+          .map((line, index) => `  ${index === 0 ? 'notes      ' : '           '}  ${line}`)),
+    ...steps.map(([key, names]) => `  migrations   ${key}: ${names.length === 0 ? 'none needed' : names.map(named).join(', ')}`),
     ...table(
       targets.map(({ path, length, hashes }) => [
-        `  ${path}`,
+        `  ${named(path)}`,
         length === undefined ? 'missing' : formatBytes(length),
         hashes?.sha256 ?? '',
       ]),

@@ -1,3 +1,4 @@
+import { named } from '../../lib/errors.ts';
 import type { Update } from '../../lib/release/manifest.ts';
 import type { Context } from '../context.ts';
 import { titleOf } from '../edits.ts';
@@ -45,8 +46,8 @@ async function overview(context: Context, releases: readonly ListedRelease[]): P
         ? ['No release yet.']
         : table(
             found.map(({ update, isDraft, status }) => [
-              update.variant,
-              update.arch,
+              named(update.variant),
+              named(update.arch),
               update.version,
               describeRollout(status, context.now),
               isDraft ? 'draft' : '',

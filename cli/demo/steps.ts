@@ -37,7 +37,7 @@ const IMAGES = ['boot', 'root', 'hash'] as const;
 async function makeKeys(scene: Scene): Promise<StepOutcome> {
   const { variant, arch } = scene.repository;
   const { workspace, store } = paths(scene);
-  scene.workspace = await createWorkspace(workspace, { product: 'demo-os', variant, arch, store });
+  scene.workspace = await createWorkspace(workspace, { product: 'demo-os', repositories: [{ variant, arch }], store });
   for (const name of ['root-a', 'root-b', 'root-c', 'targets', 'online']) await makeKey(scene, name);
   return {
     lines: [

@@ -59,3 +59,11 @@ export function shortId(id: string): string {
 export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
+
+/** Text from outside for a terminal: what would move the cursor or hide something is shown as an escape. */
+export function printable(text: string): string {
+  return text.replace(
+    /\p{Cc}|[\u200b-\u200f\u2028-\u202e\u2066-\u2069]/gu,
+    (character) => `\\u${character.codePointAt(0)?.toString(16).padStart(4, '0') ?? ''}`,
+  );
+}

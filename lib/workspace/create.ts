@@ -6,13 +6,14 @@ import { GantryError, quote } from '../errors.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
 import { fromSystemError, readWholeFile } from '../files/read.ts';
 import { checkName } from '../release/names.ts';
+import type { RepositoryName } from './config.ts';
 import { CONFIG_FILE, openWorkspace, type Workspace } from './workspace.ts';
 
 export interface NewWorkspace {
   /** First part of every image target's name. */
   readonly product: string;
-  readonly variant: string;
-  readonly arch: string;
+  /** At least one. */
+  readonly repositories: readonly RepositoryName[];
   /** As it goes into `gantry.toml`: absolute, or relative to the new directory. */
   readonly store: string;
 }
@@ -26,7 +27,11 @@ const SKELETON_FILE_MAX_BYTES = 1 << 20;
  */
 export async function createWorkspace(directory: string, options: NewWorkspace): Promise<Workspace> {
   const target = resolve(directory);
-  for (const what of ['product', 'variant', 'arch'] as const) checkName(what, options[what]);
+  checkName('product', options.product);
+  for (const { variant, arch } of options.repositories) {
+    checkName('variant', variant);
+    checkName('arch', arch);
+  }
   await refuseOccupied(target);
   const existed = (await stat(target).catch(() => undefined)) !== undefined;
   try {
@@ -55,11 +60,17 @@ async function refuseOccupied(target: string): Promise<void> {
   );
 }
 
-function fillIn(template: string, options: NewWorkspace): string {
-  return Object.entries(options).reduce(
+/** The skeleton has one repository; others follow it in the same form. */
+function fillIn(template: string, { product, store, repositories }: NewWorkspace): string {
+  const [first, ...others] = repositories;
+  const filled = Object.entries({ product, store, ...first }).reduce(
     (text, [member, value]) => text.replaceAll(`{{${member}}}`, JSON.stringify(value).slice(1, -1)),
     template,
   );
+  const tables = others.map(
+    ({ variant, arch }) => `\n[[repository]]\nvariant = ${JSON.stringify(variant)}\narch = ${JSON.stringify(arch)}\n`,
+  );
+  return filled + tables.join('');
 }
 
 async function readSkeleton(): Promise<readonly { readonly name: string; readonly text: string }[]> {

@@ -50,7 +50,7 @@ export async function newEngineer(t: TestContext, now: Date = NOW): Promise<Engi
   const directory = await temporaryDirectory(t);
   const storeDirectory = join(directory, 'public');
   const keysDirectory = join(directory, 'keys');
-  const workspace = await createWorkspace(join(directory, 'my-os'), { product: 'my-os', ...METAL, store: storeDirectory });
+  const workspace = await createWorkspace(join(directory, 'my-os'), { product: 'my-os', repositories: [METAL], store: storeDirectory });
   const keys: Record<string, PublicKey> = {};
   for (const name of ['root-a', 'root-b', 'root-c', 'targets', 'online']) {
     keys[name] = await makeKey({ workspace, keysDirectory }, name);

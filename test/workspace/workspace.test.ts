@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { appendFile, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { zstdCompressSync } from 'node:zlib';
 import { test } from 'node:test';
 import { GantryError } from '../../lib/errors.ts';
 import { passphraseFrom } from '../../lib/keys/passphrase.ts';
 import { addObject, keepOnlyObjects, openObject } from '../../lib/workspace/objects.ts';
+import { compressLz4 } from '../../lib/image/lz4.ts';
 import { parseConfig } from '../../lib/workspace/config.ts';
 import { createWorkspace } from '../../lib/workspace/create.ts';
 import { readSeenVersions, saveSeenVersions } from '../../lib/workspace/draft-files.ts';
@@ -13,7 +15,8 @@ import { signersAtHand } from '../../lib/workspace/key-ring.ts';
 import { makeKeys } from '../../lib/workspace/make-keys.ts';
 import { prepareRelease } from '../../lib/workspace/prepare-release.ts';
 import { readRootChain } from '../../lib/workspace/root-files.ts';
-import { chooseRepository, openWorkspace, withWorkspaceLock } from '../../lib/workspace/workspace.ts';
+import { chooseRepositories, chooseRepository, openWorkspace, withWorkspaceLock } from '../../lib/workspace/workspace.ts';
+import { collect, inChunks } from '../support/bytes.ts';
 import { METAL, engineerWithRoot, newEngineer, temporaryDirectory, writeImages } from '../support/engineer.ts';
 
 const INPUT = { repository: METAL, version: '1.0.0', compression: 'zstd', level: 1 } as const;
@@ -24,19 +27,28 @@ async function* bytes(...parts: readonly string[]): AsyncGenerator<Uint8Array> {
 
 test('createWorkspace() makes a workspace that opens from any folder below it', async (t) => {
   const directory = await temporaryDirectory(t);
-  await createWorkspace(join(directory, 'os'), { product: 'os', ...METAL, store: '../public' });
+  await createWorkspace(join(directory, 'os'), {
+    product: 'os',
+    repositories: [METAL, { variant: 'cloud', arch: 'aarch64' }],
+    store: '../public',
+  });
   await mkdir(join(directory, 'os', 'deep', 'er'), { recursive: true });
   const workspace = await openWorkspace(join(directory, 'os', 'deep', 'er'));
   assert.equal(workspace.directory, join(directory, 'os'));
-  assert.deepEqual(workspace.config, { product: 'os', store: '../public', repositories: [METAL] });
+  assert.deepEqual(workspace.config, { product: 'os', store: '../public', repositories: [METAL, { variant: 'cloud', arch: 'aarch64' }] });
   assert.equal(workspace.expiry.timestamp, 604_800);
   assert.ok((await readdir(workspace.directory)).includes('.gitignore'));
 });
 
 test('createWorkspace() leaves nothing behind when a name is not allowed', async (t) => {
   const directory = await temporaryDirectory(t);
-  for (const bad of [{ product: 'a b' }, { variant: 'targets' }, { arch: 'X86' }]) {
-    await assert.rejects(createWorkspace(join(directory, 'os'), { product: 'os', ...METAL, store: 'p', ...bad }), {
+  const badNames = [
+    { product: 'a b' },
+    { repositories: [{ ...METAL, variant: 'targets' }] },
+    { repositories: [METAL, { ...METAL, arch: 'X86' }] },
+  ];
+  for (const bad of badNames) {
+    await assert.rejects(createWorkspace(join(directory, 'os'), { product: 'os', repositories: [METAL], store: 'p', ...bad }), {
       code: 'release/bad-name',
     });
   }
@@ -106,6 +118,60 @@ test('prepareRelease() names, measures and frames three images, in every form th
     assert.equal(update.update.imagesZstd !== undefined, compression === 'both');
     for (const { path, object } of release.targets) await openObject(workspace, path, object);
   }
+});
+
+test('prepareRelease() publishes lz4 as it comes, frames zstd anew, and measures what is in them', async (t) => {
+  const { workspace, directory } = await engineerWithRoot(t);
+  const raw = await writeImages(directory);
+  const root = await readFile(raw.root);
+  const images = { ...raw, boot: `${raw.boot}.zst`, root: `${raw.root}.lz4` };
+  await writeFile(images.boot, zstdCompressSync(await readFile(raw.boot)));
+  await writeFile(images.root, await collect(compressLz4(inChunks(root, 1 << 16), { contentSizeBytes: root.length })));
+  const [plain, given] = await Promise.all([
+    prepareRelease(workspace, { ...INPUT, images: raw, compression: 'both' }),
+    prepareRelease(workspace, { ...INPUT, images, compression: 'both' }),
+  ]);
+  assert.deepEqual(given.changes, plain.changes);
+  assert.deepEqual([plain.asTheyAre, given.asTheyAre], [[], ['root']]);
+});
+
+test('prepareRelease() refuses a compressed image that is torn, and keeps nothing of it', async (t) => {
+  const { workspace, directory } = await engineerWithRoot(t);
+  const raw = await writeImages(directory);
+  const torn = join(directory, 'torn');
+  const root = await readFile(raw.root);
+  const lz4 = await collect(compressLz4(inChunks(root, 1 << 16), { contentSizeBytes: root.length }));
+  for (const [content, compression] of [
+    [lz4.subarray(0, -100), 'lz4'],
+    [lz4.subarray(0, -100), 'zstd'],
+    [zstdCompressSync(root).subarray(0, -100), 'lz4'],
+    [Buffer.concat([zstdCompressSync(root), Buffer.from('and more')]), 'zstd'],
+  ] as const) {
+    await writeFile(torn, content);
+    await assert.rejects(prepareRelease(workspace, { ...INPUT, images: { ...raw, root: torn }, compression }), {
+      code: 'image/bad-input',
+      details: { path: torn },
+    });
+  }
+});
+
+test('chooseRepositories() picks by lists of names, and refuses a name that picks none', async (t) => {
+  const { workspace } = await newEngineer(t);
+  const repositories = ['metal', 'cloud'].flatMap((variant) => ['x86_64', 'aarch64'].map((arch) => ({ variant, arch })));
+  const four = { ...workspace, config: { ...workspace.config, repositories } };
+  const choose = (variants: readonly string[], arches: readonly string[]): readonly string[] =>
+    chooseRepositories(four, { variants, arches }).map(({ variant, arch }) => `${variant}/${arch}`);
+  assert.deepEqual(choose(['all'], []), ['metal/x86_64', 'metal/aarch64', 'cloud/x86_64', 'cloud/aarch64']);
+  assert.deepEqual(choose([], ['aarch64']), ['metal/aarch64', 'cloud/aarch64']);
+  assert.deepEqual(choose(['metal', 'cloud'], ['x86_64']), ['metal/x86_64', 'cloud/x86_64']);
+  for (const [variants, arches] of [
+    [[], []],
+    [['metal', 'nope'], []],
+    [['all'], ['nope']],
+  ] as const) {
+    assert.throws(() => choose(variants, arches), { code: 'workspace/no-repository' });
+  }
+  assert.deepEqual(chooseRepositories(workspace, { variants: [], arches: [] }), [METAL]);
 });
 
 test('prepareRelease() is deterministic', async (t) => {

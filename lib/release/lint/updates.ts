@@ -1,4 +1,5 @@
 /** Rules on the list of updates: what is there twice, what nobody is offered. */
+import { named } from '../../errors.ts';
 import { isWithdrawn } from '../find.ts';
 import type { Manifest, Update } from '../manifest.ts';
 import type { Report } from './rules.ts';
@@ -9,7 +10,7 @@ export function updatePlace(index: number): string {
 
 /** `1.2.0 of metal/x86_64` */
 export function titleOf({ variant, arch, version }: Update): string {
-  return `${version} of ${variant}/${arch}`;
+  return `${version} of ${named(variant)}/${named(arch)}`;
 }
 
 export function lintUpdates({ updates }: Manifest, report: Report): void {
@@ -30,14 +31,18 @@ function lintMaxVersion(peers: readonly (readonly [number, Update])[], report: R
   const [index, { variant, arch, max_version: maxVersion }] = first;
   const at = `${updatePlace(index)}.max_version`;
   if (peers.every(([, update]) => isWithdrawn(update))) {
-    report('max-version-low', at, `max_version ${maxVersion} is below every update of ${variant}/${arch}: nothing is on offer`);
+    report(
+      'max-version-low',
+      at,
+      `max_version ${maxVersion} is below every update of ${named(variant)}/${named(arch)}: nothing is on offer`,
+    );
   }
   const other = peers.find(([, update]) => update.max_version !== maxVersion);
   if (other !== undefined) {
     report(
       'max-version-mixed',
       `${updatePlace(other[0])}.max_version`,
-      `${titleOf(other[1])} has max_version ${other[1].max_version}, others of ${variant}/${arch} have ${maxVersion}`,
+      `${titleOf(other[1])} has max_version ${other[1].max_version}, others of ${named(variant)}/${named(arch)} have ${maxVersion}`,
     );
   }
 }
