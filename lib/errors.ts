@@ -109,6 +109,12 @@ export interface ErrorDetails {
   'store/denied': { readonly path: string };
   'store/failed': { readonly path: string; readonly call: string };
   'store/source-changed': { readonly path: string };
+  'store/bad-location': { readonly location: string };
+  'store/not-s3': { readonly location: string };
+  'store/no-bucket': { readonly location: string };
+  'store/region': { readonly location: string };
+  'store/clock': { readonly path: string };
+  'store/credentials': { readonly path: string };
   'store/bad-path': { readonly path: string };
   'store/too-long': { readonly path: string; readonly maxBytes: number };
 

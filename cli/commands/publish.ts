@@ -4,7 +4,7 @@ import type { RolloutStatus } from '../../lib/release/rollout-status.ts';
 import type { RepositoryName } from '../../lib/workspace/config.ts';
 import type { Context } from '../context.ts';
 import { repositoriesOf, titleOf } from '../edits.ts';
-import { dryRunOption, isSet, repositoriesOptions, textOption } from '../options.ts';
+import { dryRunOption, isSet, numberOption, repositoriesOptions, textOption } from '../options.ts';
 import type { CommandSpec, OptionValues, Outcome } from '../program.ts';
 import { openWorkspaceSession, type WorkspaceSession } from '../session.ts';
 import { count, formatBytes } from '../ui/format.ts';
@@ -17,14 +17,19 @@ export const publish: CommandSpec = {
   summary: 'make what is signed visible to hosts',
   description:
     'Uploads images, then metadata, and replaces timestamp.json last and only if nobody else published meanwhile. It can be stopped anywhere and run again.',
-  options: [...repositoriesOptions, dryRunOption],
+  options: [
+    { flags: '--concurrency <n>', description: 'files on their way at the same time', default: '4' },
+    ...repositoriesOptions,
+    dryRunOption,
+  ],
   examples: ['gantry publish --dry-run', 'gantry publish', 'gantry publish --variant metal --json'],
   async run(context, _, options) {
     const session = await openWorkspaceSession(context, options);
     const { withWorkspaceLock } = await import('../../lib/workspace/workspace.ts');
     const repositories = await chosen(session, options);
     if (isSet(options, 'dryRun')) return plan(context, session, repositories);
-    return withWorkspaceLock(session.workspace, async () => apply(context, session, repositories));
+    const concurrency = numberOption(options, 'concurrency', { min: 1, max: 64 }) ?? 4;
+    return withWorkspaceLock(session.workspace, async () => apply(context, session, repositories, concurrency));
   },
 };
 
@@ -60,7 +65,12 @@ async function plan(context: Context, { workspace, store }: WorkspaceSession, re
   };
 }
 
-async function apply(context: Context, { workspace, store }: WorkspaceSession, repositories: readonly RepositoryName[]): Promise<Outcome> {
+async function apply(
+  context: Context,
+  { workspace, store }: WorkspaceSession,
+  repositories: readonly RepositoryName[],
+  concurrency: number,
+): Promise<Outcome> {
   const { planRepository, publishRepository } = await import('../../lib/publish/publish.ts');
   const plans: PublicationPlan[] = [];
   const done: { readonly repository: RepositoryName; readonly sent: number; readonly skipped: number; readonly bytes: number }[] = [];
@@ -73,6 +83,7 @@ async function apply(context: Context, { workspace, store }: WorkspaceSession, r
     const bars = uploadProgress(context);
     const { applied, plan: applying } = await publishRepository(workspace, store, repository, {
       now: context.now,
+      concurrency,
       signal: context.signal,
       onProgress: (write, bytes) => bars.at(write, bytes),
       onApplied: ({ write }) => bars.done(write),

@@ -8,6 +8,7 @@ import { readReleases, type ListedRelease } from '../releases.ts';
 import { formatWhen } from '../ui/format.ts';
 import { describeRollout, formatMoment, formatShare } from '../ui/rollout.ts';
 import { table } from '../ui/table.ts';
+import { simulate } from './wave-simulate.ts';
 import { abort, accelerate, pause, resume, set } from './wave-steer.ts';
 
 const show: CommandSpec = {
@@ -120,5 +121,5 @@ async function jointsOf(update: Update): Promise<readonly { readonly at: string;
 export const wave: CommandSpec = {
   name: 'wave',
   summary: 'see, steer and stop rollouts',
-  subcommands: [show, set, pause, resume, accelerate, abort],
+  subcommands: [show, set, pause, resume, accelerate, abort, simulate],
 };

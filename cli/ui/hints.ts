@@ -107,6 +107,12 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'store/denied': 'check the permissions of the store in gantry.toml',
   'store/failed': RETRY,
   'store/source-changed': 'gantry release add makes the release again from its images',
+  'store/bad-location': 'write it like s3://my-bucket/os, in gantry.toml',
+  'store/not-s3': 'check endpoint in the [s3] table of gantry.toml',
+  'store/no-bucket': 'make the bucket, or correct its name in gantry.toml',
+  'store/region': 'set region in the [s3] table of gantry.toml, or AWS_REGION',
+  'store/clock': 'set the clock of this machine',
+  'store/credentials': 'log in again (aws sso login), or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
   'store/bad-path': undefined,
   'store/too-long': LOOK,
 

@@ -9,6 +9,9 @@ import type { ByteSource, Store } from '../store/store.ts';
 import { readObject } from './live-state.ts';
 import { refuseTooLate, type PlannedWrite, type PublicationPlan } from './plan.ts';
 
+/** Enough to keep a fast line busy with small files; a large one has parts of its own in flight. */
+const CONCURRENCY = 4;
+
 export interface AppliedWrite {
   readonly write: PlannedWrite;
   /** False when the same bytes were there already. */
@@ -19,6 +22,8 @@ export interface ApplyOptions {
   readonly signal?: AbortSignal;
   /** The time now, each time it is asked. */
   readonly clock: () => Date;
+  /** Target files on their way at the same time. */
+  readonly concurrency?: number;
   /** The bytes of a target that the plan does not carry. */
   readonly openTarget: (write: PlannedWrite) => Promise<ByteSource>;
   readonly onProgress?: (write: PlannedWrite, bytes: number) => void;
@@ -31,14 +36,63 @@ export interface ApplyOptions {
  */
 export async function applyPublication(plan: PublicationPlan, store: Store, options: ApplyOptions): Promise<readonly AppliedWrite[]> {
   const applied: AppliedWrite[] = [];
-  for (const write of plan.writes) {
-    refuseAborted(options.signal);
-    if (write.kind === 'timestamp') refuseTooLate(plan, options.clock());
-    const one = { write, sent: await applyWrite(write, store, options) };
-    applied.push(one);
-    options.onApplied?.(one);
+  for (const stage of stagesOf(plan)) {
+    const done = await inParallel(stage, options.concurrency ?? CONCURRENCY, async (write, signal) => {
+      refuseAborted(options.signal);
+      if (write.kind === 'timestamp') refuseTooLate(plan, options.clock());
+      const one = {
+        write,
+        sent: await applyWrite(write, store, {
+          ...options,
+          signal: AbortSignal.any([signal, ...(options.signal === undefined ? [] : [options.signal])]),
+        }),
+      };
+      options.onApplied?.(one);
+      return one;
+    });
+    applied.push(...done);
   }
   return applied;
+}
+
+/** Target files do not wait for one another; everything else happens in its order. */
+function stagesOf({ writes }: PublicationPlan): readonly (readonly PlannedWrite[])[] {
+  const stages: PlannedWrite[][] = [];
+  for (const write of writes) {
+    const stage = stages.at(-1);
+    if (write.kind === 'target' && stage?.[0]?.kind === 'target') stage.push(write);
+    else stages.push([write]);
+  }
+  return stages;
+}
+
+/** The first failure stops the others, and is thrown when all of them have stopped: nothing goes on behind the caller's back. */
+async function inParallel<T, R>(
+  items: readonly T[],
+  concurrency: number,
+  work: (item: T, signal: AbortSignal) => Promise<R>,
+): Promise<readonly R[]> {
+  const results: R[] = [];
+  const stop = new AbortController();
+  let next = 0;
+  let failure: { readonly error: unknown } | undefined;
+  const worker = async (): Promise<void> => {
+    while (next < items.length && failure === undefined) {
+      const index = next;
+      next += 1;
+      // The index is in range.
+      const item = items[index] as T;
+      try {
+        results[index] = await work(item, stop.signal);
+      } catch (error) {
+        failure ??= { error };
+        stop.abort();
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, worker));
+  if (failure !== undefined) throw failure.error;
+  return results;
 }
 
 async function applyWrite(write: PlannedWrite, store: Store, options: ApplyOptions): Promise<boolean> {

@@ -17,6 +17,8 @@ export interface PublishOptions {
   /** The time now, each time it is asked; by default this machine's. Only changes that are made for a moment ask. */
   readonly clock?: () => Date;
   readonly signal?: AbortSignal;
+  /** Target files on their way at the same time. */
+  readonly concurrency?: number;
   readonly onProgress?: (write: PlannedWrite, bytes: number) => void;
   readonly onApplied?: (applied: AppliedWrite) => void;
 }

@@ -53,13 +53,18 @@ export function checkSeed(seed: number): number {
   });
 }
 
-/** Where a seed stands between two waves; absent members: there is none on that side. */
-interface Position {
-  readonly prev?: { readonly bound: number; readonly time: Instant };
-  readonly next?: { readonly bound: number; readonly time: Instant };
+interface Wave {
+  readonly bound: number;
+  readonly time: Instant;
 }
 
-function positionOf({ bounds, times }: WaveSchedule, seed: number): Position {
+function waveAt({ bounds, times }: WaveSchedule, index: number): Wave | undefined {
+  const [bound, time] = [bounds[index], times[index]];
+  return bound === undefined || time === undefined ? undefined : { bound, time };
+}
+
+/** The index of the first wave whose bound is not below the seed; the one before it, if there is one, starts the seed's wave. */
+function indexFor(bounds: readonly number[], seed: number): number {
   let low = 0;
   let high = bounds.length;
   while (low < high) {
@@ -67,16 +72,12 @@ function positionOf({ bounds, times }: WaveSchedule, seed: number): Position {
     if ((bounds[middle] ?? 0) < seed) low = middle + 1;
     else high = middle;
   }
-  const at = (index: number): Position['prev'] => {
-    const [bound, time] = [bounds[index], times[index]];
-    return bound === undefined || time === undefined ? undefined : { bound, time };
-  };
-  const [prev, next] = [at(low - 1), at(low)];
-  return {
-    ...(prev === undefined ? {} : { prev }),
-    // Hosts do not look beyond 2048: what is there is inert.
-    ...(next === undefined || next.bound > SEEDS ? {} : { next }),
-  };
+  return low;
+}
+
+/** Hosts do not look beyond 2048: what is there is inert. */
+function isInert(bound: number | undefined): boolean {
+  return bound === undefined || bound > SEEDS;
 }
 
 /**
@@ -86,22 +87,27 @@ function positionOf({ bounds, times }: WaveSchedule, seed: number): Position {
  * @param now nanoseconds since 1970
  */
 export function updateReady(schedule: WaveSchedule, seed: number, now: Instant, rule: WaveRule = 'stock'): boolean {
-  const { prev, next } = positionOf(schedule, seed);
-  if (prev === undefined) return true;
-  if (next === undefined) return now >= prev.time;
-  if (now >= next.time) return true;
-  if (now < prev.time) return false;
-  return now >= targetOf(prev, next, seed, rule);
+  const { bounds, times } = schedule;
+  const index = indexFor(bounds, seed);
+  const start = times[index - 1];
+  const end = times[index];
+  if (start === undefined) return true;
+  if (end === undefined || isInert(bounds[index])) return now >= start;
+  if (now >= end) return true;
+  if (now < start) return false;
+  return now >= targetOf(schedule, index, seed, rule);
 }
 
 /** The first moment at which `updateReady` is true; undefined when it always is. */
 export function readyAt(schedule: WaveSchedule, seed: number, rule: WaveRule = 'stock'): Instant | undefined {
-  const { prev, next } = positionOf(schedule, seed);
-  if (prev === undefined) return undefined;
-  if (next === undefined) return prev.time;
-  const target = targetOf(prev, next, seed, rule);
-  const open = target > prev.time ? target : prev.time;
-  return open < next.time ? open : next.time;
+  const index = indexFor(schedule.bounds, seed);
+  const start = schedule.times[index - 1];
+  const end = schedule.times[index];
+  if (start === undefined) return undefined;
+  if (end === undefined || isInert(schedule.bounds[index])) return start;
+  const target = targetOf(schedule, index, seed, rule);
+  const open = target > start ? target : start;
+  return open < end ? open : end;
 }
 
 /** `readyAt` of every seed. */
@@ -116,9 +122,12 @@ export function readySeeds(schedule: WaveSchedule, now: Instant, rule: WaveRule 
   return ready;
 }
 
-function targetOf(prev: NonNullable<Position['prev']>, next: NonNullable<Position['next']>, seed: number, rule: WaveRule): Instant {
-  const step = divide(next.time - prev.time, BigInt(next.bound - prev.bound));
-  return prev.time + step * BigInt(rule === 'stock' ? seed : seed - prev.bound);
+/** The seed's moment in the wave that ends at this index, before the wave's ends cut it. */
+function targetOf(schedule: WaveSchedule, index: number, seed: number, rule: WaveRule): Instant {
+  const [start, end] = [waveAt(schedule, index - 1), waveAt(schedule, index)];
+  if (start === undefined || end === undefined) throw new RangeError(`there is no wave that ends at ${index}`);
+  const step = divide(end.time - start.time, BigInt(end.bound - start.bound));
+  return start.time + step * BigInt(rule === 'stock' ? seed : seed - start.bound);
 }
 
 /** As chrono divides: seconds and nanoseconds apart, each cut towards zero. */

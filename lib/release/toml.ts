@@ -60,10 +60,10 @@ function parseProgram(text: string, path: string): AST.TOMLProgram {
   }
 }
 
-/** The parser notices a missing value only at whatever comes after it. */
-function placeOfError(text: string, { index }: ParseError): TextPlace {
+/** The parser notices what is missing only at whatever comes after it. */
+function placeOfError(text: string, { index, message }: ParseError): TextPlace {
   const before = text.slice(0, index);
-  const lines = (/^\s*$/u.test(before.split('\n').at(-1) ?? '') ? before.trimEnd() : before).split('\n');
+  const lines = (/^Un(?:specified|terminated)/u.test(message) ? before.trimEnd() : before).split('\n');
   return { line: lines.length, column: (lines.at(-1) ?? '').length + 1 };
 }
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { cp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { publishRepository, planRepository } from '../../lib/publish/publish.ts';
 import { readLive } from '../../lib/publish/live.ts';
 import { refreshRepository } from '../../lib/publish/refresh.ts';
@@ -9,7 +10,8 @@ import { draftRoot, specOf } from '../../lib/repository/root-draft.ts';
 import { openWorkspace } from '../../lib/workspace/workspace.ts';
 import { draftPath } from '../../lib/workspace/draft-files.ts';
 import { requireRootChain, saveRootDraft } from '../../lib/workspace/root-files.ts';
-import { isGantryError } from '../../lib/errors.ts';
+import { GantryError, isGantryError } from '../../lib/errors.ts';
+import type { Store } from '../../lib/store/store.ts';
 import {
   METAL,
   addVersion,
@@ -21,7 +23,7 @@ import {
   sign,
   type Engineer,
 } from '../support/engineer.ts';
-import { deniedStore, failingStore, interruptedStore } from '../support/faulty-store.ts';
+import { delegate, deniedStore, failingStore, interruptedStore } from '../support/faulty-store.ts';
 
 function metadata(engineer: Engineer, file: string): string {
   return join(engineer.storeDirectory, 'metal', 'x86_64', file);
@@ -97,12 +99,42 @@ test('publishRepository() leaves the live repository as it was when any write fa
   for (let arrived = 0; arrived < writes.length; arrived += 1) {
     // Each try gets one write further than the one before.
     const store = failingStore(engineer.store, arrived === 0 ? 0 : 1, 'before');
-    await assert.rejects(publishRepository(engineer.workspace, store, METAL, { now: engineer.now }), { code: 'store/failed' });
+    const publishing = publishRepository(engineer.workspace, store, METAL, { now: engineer.now, concurrency: 1 });
+    await assert.rejects(publishing, { code: 'store/failed' });
     assert.deepEqual(await readFile(metadata(engineer, 'timestamp.json')), liveBefore);
   }
   const { applied } = await publish(engineer);
   const sent = applied.filter((one) => one.sent).map(({ write }) => write.kind);
   assert.ok(sent.length <= 2 && sent.at(-1) === 'timestamp');
+});
+
+test('publishRepository() sends target files side by side, and stops all of them when one fails', async (t) => {
+  const engineer = await engineerWithRelease(t, '1.0.0');
+  await addVersion(engineer, '1.1.0');
+  await sign(engineer);
+  let now = 0;
+  let most = 0;
+  const signals: (AbortSignal | undefined)[] = [];
+  const slow: Store = {
+    ...delegate(engineer.store),
+    async write(path, body, options) {
+      now += 1;
+      most = Math.max(most, now);
+      signals.push(options.signal);
+      try {
+        await delay(20);
+        if (signals.length === 3) throw new GantryError('store/failed', 'Cannot write: the network is gone', { path, call: 'write' });
+        return await engineer.store.write(path, body, options);
+      } finally {
+        now -= 1;
+      }
+    },
+  };
+  const publishing = publishRepository(engineer.workspace, slow, METAL, { now: engineer.now, concurrency: 3 });
+  await assert.rejects(publishing, { code: 'store/failed' });
+  assert.equal(most, 3);
+  assert.equal(now, 0, 'a write went on behind the back of its caller');
+  assert.ok(signals.length === 3 && signals.every((signal) => signal?.aborted === true));
 });
 
 test('publishRepository() looks whether a write arrived when its answer was lost', async (t) => {
@@ -173,9 +205,7 @@ test('publishRepository() stops at a target file that has other bytes', async (t
   const { writes } = await planRepository(engineer.workspace, engineer.store, METAL);
   const image = writes.find(({ kind, bytes }) => kind === 'target' && bytes === undefined);
   assert.ok(image !== undefined);
-  await publishRepository(engineer.workspace, failingStore(engineer.store, 2, 'before'), METAL, { now: engineer.now }).catch(
-    () => undefined,
-  );
+  await mkdir(join(engineer.storeDirectory, 'targets'), { recursive: true });
   await writeFile(join(engineer.storeDirectory, image.path), 'other bytes');
   await assert.rejects(publish(engineer), { code: 'publish/target-differs', details: { path: image.path } });
   await assert.rejects(stat(metadata(engineer, 'timestamp.json')));

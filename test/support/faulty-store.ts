@@ -49,7 +49,8 @@ export function interruptedStore(inner: Store, matches: (path: StorePath) => boo
   };
 }
 
-function delegate(inner: Store): Store {
+/** The same store, for a double that changes one of its calls. */
+export function delegate(inner: Store): Store {
   return {
     description: inner.description,
     read: async (path, options) => inner.read(path, options),
