@@ -47,7 +47,8 @@ test('the client loads nothing that signs, publishes or talks to a cloud when it
     .map((url) => roomOf(url.slice(url.lastIndexOf('/lib/') + 1)))
     .filter((room) => room !== undefined && !ROOMS.includes(room));
   assert.deepEqual(foreign, []);
-  const heavy = /\/node_modules\/(?:@aws-sdk|@sigstore|@inquirer|asn1js|commander|zod|send|toml-eslint-parser|tar-stream|log-update|typescript)\//u;
+  const heavy =
+    /\/node_modules\/(?:@aws-sdk|@sigstore|@inquirer|asn1js|commander|zod|send|toml-eslint-parser|tar-stream|log-update|typescript)\//u;
   assert.deepEqual(
     loaded.filter((url) => heavy.test(url)),
     [],

@@ -1,9 +1,9 @@
 /** Every shell and TypeScript example of the documentation is run as it stands, in a situation that its mark names. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { chmod, cp, mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { after, test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { startStaticServer } from '../../lib/server/static-server.ts';
 import { temporaryDirectory, writeImages } from '../support/engineer.ts';
@@ -77,20 +77,14 @@ function examplesOf(file: string, text: string): readonly Example[] {
 }
 
 /** `gantry` on PATH is this checkout's; the passphrase is in the environment, as in a CI. */
-async function prepare(t: TestContext): Promise<{ readonly directory: string; readonly env: NodeJS.ProcessEnv }> {
-  const directory = await temporaryDirectory(t);
-  const bin = join(directory, 'bin');
-  await mkdir(bin);
-  await writeFile(join(bin, 'gantry'), `#!/bin/sh\nexec "${process.execPath}" "${join(ROOT, 'cli', 'gantry.ts')}" "$@"\n`);
-  await chmod(join(bin, 'gantry'), 0o755);
-  const env = {
+function environment(directory: string): NodeJS.ProcessEnv {
+  return {
     ...process.env,
-    PATH: `${bin}:${process.env['PATH'] ?? ''}`,
+    PATH: `${join(directory, 'bin')}:${process.env['PATH'] ?? ''}`,
     XDG_CONFIG_HOME: join(directory, 'config'),
     GANTRY_PASSPHRASE: 'a passphrase',
     NO_COLOR: '1',
   };
-  return { directory, env };
 }
 
 async function shell(script: string, cwd: string, env: NodeJS.ProcessEnv): Promise<string> {
@@ -98,21 +92,62 @@ async function shell(script: string, cwd: string, env: NodeJS.ProcessEnv): Promi
   return stdout;
 }
 
+const cleanups: (() => Promise<void>)[] = [];
+after(async () => {
+  for (const cleanup of cleanups) await cleanup();
+});
+
+/** Directories in which these lines were run, each made from the one with a line less. */
+const templates = new Map<string, Promise<string>>();
+
+async function templateAfter(lines: readonly string[]): Promise<string> {
+  const key = lines.join('\n');
+  const known = templates.get(key);
+  if (known !== undefined) return known;
+  const making = makeTemplate(lines);
+  templates.set(key, making);
+  return making;
+}
+
+async function makeTemplate(lines: readonly string[]): Promise<string> {
+  const directory = await temporaryDirectory({ after: (work) => cleanups.push(work) });
+  const last = lines.at(-1);
+  if (last !== undefined) {
+    await cp(await templateAfter(lines.slice(0, -1)), directory, { recursive: true });
+    await shell(last, join(directory, 'my-os'), environment(directory));
+    return directory;
+  }
+  const bin = join(directory, 'bin');
+  await mkdir(bin);
+  await writeFile(join(bin, 'gantry'), `#!/bin/sh\nexec "${process.execPath}" "${join(ROOT, 'cli', 'gantry.ts')}" "$@"\n`);
+  await chmod(join(bin, 'gantry'), 0o755);
+  await shell('gantry init my-os --variant metal --arch x86_64 --store my-os/public', directory, environment(directory));
+  await writeImages(join(directory, 'my-os'));
+  return directory;
+}
+
+/** A directory of the test's own, where the situation's lines were run. */
+async function prepare(
+  t: TestContext,
+  situation: Situation,
+): Promise<{ readonly directory: string; readonly workspace: string; readonly env: NodeJS.ProcessEnv }> {
+  const directory = await temporaryDirectory(t);
+  await cp(await templateAfter(BEFORE[situation]), directory, { recursive: true });
+  return { directory, workspace: join(directory, 'my-os'), env: environment(directory) };
+}
+
 async function runShell(t: TestContext, { code, situation }: Example): Promise<void> {
-  const { directory, env } = await prepare(t);
-  const images = join(directory, 'images');
-  await mkdir(images);
-  await writeImages(images);
+  const { directory, workspace, env } = await prepare(t, situation as Situation);
   if (situation === 'empty') {
     // The reader's images lie in the workspace that the first line makes; a server would run until Ctrl-C.
+    const images = join(directory, 'images');
+    await mkdir(images);
+    for (const image of ['boot.img', 'root.img', 'hash.img']) await cp(join(workspace, image), join(images, image));
+    await rm(workspace, { recursive: true });
     const cd = `cd() { builtin cd "$@"; cp "${images}"/*.img .; }`;
     await shell(`${cd}\n${code.replace(/^gantry serve$/mu, 'timeout --preserve-status --signal=INT 3 gantry serve')}`, directory, env);
     return;
   }
-  await shell('gantry init my-os --variant metal --arch x86_64 --store my-os/public', directory, env);
-  const workspace = join(directory, 'my-os');
-  await cp(images, workspace, { recursive: true });
-  for (const line of BEFORE[situation as Situation]) await shell(line, workspace, env);
   if (situation !== 'served') {
     await shell(code, workspace, env);
     return;
@@ -126,11 +161,7 @@ async function runShell(t: TestContext, { code, situation }: Example): Promise<v
 
 /** A module of the reader's own, beside an installed package; it finds what it needs in the environment. */
 async function runTypeScript(t: TestContext, { code }: Example): Promise<void> {
-  const { directory, env } = await prepare(t);
-  await shell('gantry init my-os --variant metal --arch x86_64 --store my-os/public', directory, env);
-  const workspace = join(directory, 'my-os');
-  await writeImages(workspace);
-  for (const line of BEFORE.host) await shell(line, workspace, env);
+  const { directory, workspace, env } = await prepare(t, 'host');
   const server = await startStaticServer({ directory: join(workspace, 'public') });
   t.after(async () => server.close());
   const module = join(directory, 'host.ts');

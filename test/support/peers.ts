@@ -1,8 +1,9 @@
 /**
- * The foreign TUF clients that read what we write: small programs in `test/interop/peers/`, one per client.
+ * What others wrote and we must agree with: small programs in `test/interop/peers/`. The foreign TUF clients read what we write,
+ * one program per client; the chrono oracle decides as stock hosts do.
  *
  * Rules:
- * - a reader is built on first use into the user's cache folder, under a name that holds a digest of its
+ * - a program is built on first use into the user's cache folder, under a name that holds a digest of its
  *   sources and its toolchain, and is renamed there only when complete: an interrupted build is never used;
  * - nothing is built inside the tree;
  * - without the tools a test is skipped by name, except in CI (`CI=true`), where it fails.
@@ -105,6 +106,16 @@ const TOUGH: Recipe = {
   ],
 };
 
+const CHRONO: Recipe = {
+  folder: 'chrono',
+  sources: ['oracle.rs', 'Cargo.toml'],
+  toolchain: ['cargo', '--version'],
+  build: (scratch, ready) => [
+    { command: 'cargo', args: ['build', '--release', '--quiet'], env: { CARGO_TARGET_DIR: join(scratch, 'target') } },
+    { command: 'cp', args: [join(scratch, 'target', 'release', 'chrono-oracle'), ready] },
+  ],
+};
+
 interface Reader {
   readonly recipe?: Recipe;
   command(ready: string): readonly [string, ...string[]];
@@ -126,8 +137,8 @@ const READERS: Readonly<Record<PeerName, Reader>> = {
  *
  * Always false in CI, so that a missing toolchain fails there.
  */
-export async function skipReason(name: PeerName): Promise<string | false> {
-  const { recipe } = READERS[name];
+export async function skipReason(name: PeerName | 'chrono'): Promise<string | false> {
+  const recipe = name === 'chrono' ? CHRONO : READERS[name].recipe;
   if (recipe === undefined || process.env['CI'] === 'true') {
     return false;
   }
@@ -167,6 +178,11 @@ export async function readWithPeer(name: PeerName, request: PeerRequest): Promis
   }
 }
 
+/** The program of `peers/chrono`; builds it on first use. */
+export async function chronoOracle(): Promise<string> {
+  return join(await built(CHRONO), 'chrono-oracle');
+}
+
 /** Only exit code 1 is a refusal; a crash or a signal is a defect that a test must not take for one. */
 function isExit(error: unknown): error is { readonly code: 1; readonly stderr: string } {
   return error instanceof Error && 'code' in error && error.code === 1 && 'stderr' in error;
@@ -184,7 +200,7 @@ async function built(recipe: Recipe): Promise<string> {
     return ready;
   }
   await mkdir(folder, { recursive: true });
-  // Test files run side by side and would otherwise build the same reader twice.
+  // Test files run side by side and would otherwise build the same program twice.
   await withLock(`${ready}.lock`, { waitMs: BUILD_TIMEOUT_MS }, async () => {
     if (!(await exists(ready))) {
       await build(recipe, ready);
@@ -198,7 +214,7 @@ async function build(recipe: Recipe, ready: string): Promise<void> {
   const working = `${ready}.building`;
   const scratch = join(working, 'scratch');
   const output = join(working, 'ready');
-  console.error(`building the ${recipe.folder} reader, once per machine: ${ready}`);
+  console.error(`building the ${recipe.folder} program, once per machine: ${ready}`);
   await rm(working, { recursive: true, force: true });
   await mkdir(output, { recursive: true });
   for (const source of recipe.sources) {
