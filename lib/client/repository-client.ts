@@ -6,7 +6,7 @@ import { GantryError, quote } from '../errors.ts';
 import { fromSystemError } from '../files/read.ts';
 import { printableUrl } from '../http/failures.ts';
 import { createHttpClient, type HttpClient, type HttpOptions, type Traffic } from '../http/request.ts';
-import { parseManifest, type Manifest, type Update } from '../release/manifest.ts';
+import { checkManifestLength, parseManifest, type Manifest, type Update } from '../release/manifest.ts';
 import { availableUpdates, type HostDescription } from '../release/select.ts';
 import { TargetPath } from '../tuf/target-path.ts';
 import type { TargetFile, TopRoleName } from '../tuf/types.ts';
@@ -196,7 +196,9 @@ class Client implements RepositoryClient, TargetSource {
       const url = printableUrl(this.#parts.metadataUrl);
       throw new GantryError('client/no-manifest', `Cannot look for updates at ${url}: the repository has no ${MANIFEST}`, { url });
     }
-    return parseManifest(await fetchVerified(this, this.target(MANIFEST), signal === undefined ? {} : { signal }));
+    const target = this.target(MANIFEST);
+    checkManifestLength(target.lengthBytes);
+    return parseManifest(await fetchVerified(this, target, signal === undefined ? {} : { signal }));
   }
 
   async availableUpdates(host: HostDescription, options: AbortOptions = {}): Promise<Update[]> {

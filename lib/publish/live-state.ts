@@ -11,7 +11,7 @@ import type { FreeVersions } from '../repository/draft.ts';
 import { MANIFEST_PATH } from '../repository/draft.ts';
 import { extendRootChain, type RootChain } from '../repository/root-chain.ts';
 import { trustRepository, type PublishedRoles, type TrustedRepository } from '../repository/trusted.ts';
-import { emptyManifest, parseManifest, type Manifest } from '../release/manifest.ts';
+import { checkManifestLength, emptyManifest, parseManifest, type Manifest } from '../release/manifest.ts';
 import { metadataPath, targetPath } from '../store/layout.ts';
 import type { Store, StorePath, StoreVersion } from '../store/store.ts';
 import { sha256Hex } from '../tuf/hash.ts';
@@ -22,7 +22,7 @@ import type { RepositoryName } from '../workspace/config.ts';
 import type { SeenVersions } from '../workspace/draft-files.ts';
 
 /** The caps that every client applies (tuf-interop rule 19); signed lengths replace them where there are some. */
-const MAX_BYTES = { root: 512_000, timestamp: 16_384, snapshot: 1 << 20, targets: 64 << 20, manifest: 64 << 20 };
+const MAX_BYTES = { root: 512_000, timestamp: 16_384, snapshot: 1 << 20, targets: 64 << 20 };
 
 export interface LiveState {
   readonly repository: RepositoryName;
@@ -142,6 +142,7 @@ async function readManifest(store: Store, published: PublishedRoles): Promise<Ma
   const entry = published.targets.role.targets[MANIFEST_PATH];
   if (entry === undefined) return emptyManifest();
   const path = targetPath(TargetPath.parse(MANIFEST_PATH).publishedName(entry.hashes.sha256));
+  checkManifestLength(entry.length);
   const object = await readObject(store, path, entry.length);
   if (object === undefined || sha256Hex(object.bytes) !== entry.hashes.sha256) {
     throw new GantryError(

@@ -57,28 +57,40 @@ export interface Manifest {
 
 type Reader<T> = (node: JsonNode, path: JsonPath) => T;
 
+/** Thousands of releases with a hundred waves each; what is larger is no list of releases. */
+const MANIFEST_MAX_BYTES = 16 << 20;
+
 /** The manifest of a repository in which nothing was released yet. */
 export function emptyManifest(): Manifest {
   return { updates: [], migrations: {} };
 }
 
 /**
- * Linear in the length of the file; the caller limits that.
+ * Linear in the length of the file.
  *
- * @param bytes a whole `manifest.json`
+ * @param bytes a whole `manifest.json`, at most 16 MiB
  * @throws GantryError `release/bad-manifest`, whose `at` names the line, the column and the member
  */
 export function parseManifest(bytes: Uint8Array): Manifest {
+  checkManifestLength(bytes.length);
   return readManifest(readJson(bytes), []);
 }
 
-/** The bytes that Bottlerocket's own tools would write, for what they know. */
+/** Before it is read into memory. @throws GantryError `release/bad-manifest` */
+export function checkManifestLength(lengthBytes: number): void {
+  if (lengthBytes <= MANIFEST_MAX_BYTES) return;
+  throw badManifest({ line: 1, column: 1 }, [], `it has ${lengthBytes} bytes; expected at most ${MANIFEST_MAX_BYTES}`);
+}
+
+/** The bytes that Bottlerocket's own tools would write, for what they know. @throws GantryError `release/bad-manifest` when it is too long to be read */
 export function writeManifest(manifest: Manifest): Uint8Array {
   const ordered = inOrder(
     { ...manifest, updates: manifest.updates.map(orderedUpdate), migrations: sortedBy(manifest.migrations, byText) },
     MANIFEST_MEMBERS,
   );
-  return new TextEncoder().encode(JSON.stringify(ordered, null, 2));
+  const bytes = new TextEncoder().encode(JSON.stringify(ordered, null, 2));
+  checkManifestLength(bytes.length);
+  return bytes;
 }
 
 const MANIFEST_MEMBERS = ['updates', 'migrations'];

@@ -37,6 +37,12 @@ const update = withUnknown(
       waves,
       images: withUnknown(images),
       images_zstd: images,
+      gantry: withUnknown(
+        fc.record(
+          { severity: text, notes: text, waves, paused: withUnknown(fc.record({ at: date.map((at) => at.toISOString()), waves })) },
+          { requiredKeys: [] },
+        ),
+      ),
     },
     { requiredKeys: ['variant', 'arch', 'version', 'max_version', 'waves', 'images'] },
   ),

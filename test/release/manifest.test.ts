@@ -103,6 +103,15 @@ test('parseManifest() escapes and cuts a hostile member name in its message', ()
   );
 });
 
+test('parseManifest() refuses what is too long to be a manifest, and writeManifest() does not write it', () => {
+  assert.throws(() => parseManifest(Buffer.alloc(50_000_000, ' ')), {
+    code: 'release/bad-manifest',
+    message: 'Cannot read the manifest: line 1, column 1: it has 50000000 bytes; expected at most 16777216',
+  });
+  const long = { ...emptyManifest(), migrations: { '(1.0.0, 1.1.0)': ['x'.repeat(17 << 20)] } };
+  assert.throws(() => writeManifest(long), { code: 'release/bad-manifest' });
+});
+
 test('parseManifest() reads 20,000 members of one object one by one, not pair by pair', () => {
   const waves = Array.from({ length: 20_000 }, (_, bound) => `"${bound}": "2026-03-03T18:00:00Z"`).join(', ');
   const images = '{"boot": "b", "root": "r", "hash": "h"}';
