@@ -16,7 +16,7 @@ export async function openWorkspaceSession(context: Context, options: OptionValu
   const { openWorkspace } = await import('../lib/workspace/workspace.ts');
   const { openStore } = await import('../lib/publish/open-store.ts');
   const workspace = await openWorkspace(pathOf(context, textOption(options, 'workspace') ?? '.'));
-  return { workspace, store: openStore(workspace) };
+  return { workspace, store: await openStore(workspace) };
 }
 
 export interface KeySession {

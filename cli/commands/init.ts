@@ -11,7 +11,7 @@ export const init: CommandSpec = {
   options: [
     { flags: '--variant <names>', description: 'variant to publish, for example metal; several separated by commas', required: true },
     { flags: '--arch <names>', description: 'its architecture, for example x86_64; several separated by commas', required: true },
-    { flags: '--store <dir>', description: 'directory to publish to', required: true },
+    { flags: '--store <place>', description: 'where to publish: a directory, or s3://BUCKET/PREFIX', required: true },
     { flags: '--product <name>', description: 'first part of every target name' },
     dryRunOption,
   ],
@@ -23,12 +23,13 @@ export const init: CommandSpec = {
     const { basename } = await import('node:path');
     const { createWorkspace } = await import('../../lib/workspace/create.ts');
     const target = pathOf(context, directory);
-    const store = pathOf(context, textOption(options, 'store') ?? '');
+    const given = textOption(options, 'store') ?? '';
+    const store = given.startsWith('s3://') ? given : pathOf(context, given);
     const settings = {
       product: textOption(options, 'product') ?? basename(target),
       // One repository for each variant and architecture.
       repositories: namesOf(options, 'variant').flatMap((variant) => namesOf(options, 'arch').map((arch) => ({ variant, arch }))),
-      store: relative(target, store),
+      store: store === given ? store : relative(target, store),
     };
     if (isSet(options, 'dryRun'))
       return {

@@ -106,7 +106,9 @@ async function apply(
       ),
       ...(await describeRollouts(context, plans)),
       '',
-      'Next: gantry serve, or point a static server or CDN at the store',
+      store.description.startsWith('s3://')
+        ? 'Next: point a CDN at the bucket'
+        : 'Next: gantry serve, or point a static server or CDN at the store',
     ],
   };
 }

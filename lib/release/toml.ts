@@ -1,7 +1,11 @@
 /**
  * TOML that knows where everything stands, so that whoever gives a value its meaning can say in which line it is wrong.
+ *
+ * Rules:
+ * - a key is only a name: `__proto__` is a member like any other, in no table more than its own;
+ * - bounded depth, whether by brackets or by dots.
  */
-import { getStaticTOMLValue, ParseError, parseTOML, type AST } from 'toml-eslint-parser';
+import { ParseError, parseTOML, type AST } from 'toml-eslint-parser';
 import { GantryError, quote } from '../errors.ts';
 
 /** Both count from 1. */
@@ -18,27 +22,30 @@ export interface TomlDocument {
   placeOf(path: TomlPath): TextPlace;
 }
 
+const MAX_DEPTH = 64;
+
 /**
- * @param text a whole TOML 1.0 document
+ * @param text a whole TOML 1.0 document; a byte order mark before it is passed over, as stock tools do
  * @param path its file, for messages
  * @throws GantryError `release/bad-toml` with the line and column
  */
 export function parseToml(text: string, path: string): TomlDocument {
-  const program = parseProgram(text, path);
-  const places = new Map<string, TextPlace>();
-  const [top] = program.body;
-  for (const node of top.body) {
-    if (node.type === 'TOMLKeyValue') note(node, [], places);
-    else noteTable(node, places);
-  }
+  const [top] = parseProgram(text.replace(/^\ufeff/u, ''), path).body;
+  const root = newEntry({ line: 1, column: 1 });
+  const refuse = (node: AST.TOMLNode): GantryError =>
+    badToml(path, placeText(placeOfNode(node)), `it is nested deeper than ${MAX_DEPTH} levels; expected fewer`);
+  for (const node of top.body) addNode(node, root, refuse);
   return {
-    table: getStaticTOMLValue(program),
+    // The top of a document is a table.
+    table: valueOf(root) as Readonly<Record<string, unknown>>,
     placeOf(wanted) {
-      for (let length = wanted.length; length > 0; length -= 1) {
-        const place = places.get(keyOf(wanted.slice(0, length)));
-        if (place !== undefined) return place;
+      let { place, below } = root;
+      for (const step of wanted) {
+        const next = below.get(step);
+        if (next === undefined) break;
+        ({ place, below } = next);
       }
-      return { line: 1, column: 1 };
+      return place;
     },
   };
 }
@@ -56,40 +63,85 @@ function parseProgram(text: string, path: string): AST.TOMLProgram {
     const isSyntax = cause instanceof ParseError;
     const at = isSyntax ? placeText(placeOfError(text, cause)) : 'the file';
     const problem = isSyntax ? cause.message.replace(/^./u, (first) => first.toLowerCase()) : 'it cannot be parsed';
-    throw new GantryError('release/bad-toml', `Cannot read ${quote(path)}: ${at}: ${problem}; expected TOML`, { path, at }, { cause });
+    throw badToml(path, at, `${problem}; expected TOML`, cause);
   }
 }
 
 /** The parser notices what is missing only at whatever comes after it. */
 function placeOfError(text: string, { index, message }: ParseError): TextPlace {
   const before = text.slice(0, index);
-  const lines = (/^Un(?:specified|terminated)/u.test(message) ? before.trimEnd() : before).split('\n');
+  const trimmed = before.trimEnd();
+  const isMissing = /^Un(?:specified|terminated)/u.test(message) || (trimmed.endsWith('=') && before.includes('\n', trimmed.length));
+  const lines = (isMissing ? trimmed : before).split('\n');
   return { line: lines.length, column: (lines.at(-1) ?? '').length + 1 };
 }
 
-function noteTable(table: AST.TOMLTable, places: Map<string, TextPlace>): void {
-  places.set(keyOf(table.resolvedKey), placeOfNode(table));
-  for (const node of table.body) note(node, table.resolvedKey, places);
+/** What stands at one path. */
+interface Entry {
+  place: TextPlace;
+  /** Of tables and lists; the steps of a list are numbers. */
+  readonly below: Map<string | number, Entry>;
+  readonly content: { readonly kind: 'table' | 'list' } | { readonly kind: 'value'; readonly value: unknown };
 }
 
-function note({ key, value }: AST.TOMLKeyValue, around: TomlPath, places: Map<string, TextPlace>): void {
-  const path = [...around, ...key.keys.map((part) => (part.type === 'TOMLBare' ? part.name : part.value))];
-  noteValue(value, path, places);
+type Refuse = (node: AST.TOMLNode) => GantryError;
+
+function newEntry(place: TextPlace, content: Entry['content'] = { kind: 'table' }): Entry {
+  return { place, below: new Map(), content };
 }
 
-function noteValue(value: AST.TOMLContentNode, path: TomlPath, places: Map<string, TextPlace>): void {
-  places.set(keyOf(path), placeOfNode(value));
-  if (value.type === 'TOMLArray') {
-    for (const [index, element] of value.elements.entries()) noteValue(element, [...path, index], places);
-  } else if (value.type === 'TOMLInlineTable') {
-    for (const node of value.body) note(node, path, places);
+function addNode(node: AST.TOMLKeyValue | AST.TOMLTable, root: Entry, refuse: Refuse): void {
+  if (node.type === 'TOMLKeyValue') {
+    addKeyValue(node, root, 0, refuse);
+    return;
   }
+  const depth = node.resolvedKey.length;
+  if (depth > MAX_DEPTH) throw refuse(node);
+  const table = entryAt(root, node.resolvedKey, placeOfNode(node));
+  table.place = placeOfNode(node);
+  for (const member of node.body) addKeyValue(member, table, depth, refuse);
+}
+
+function addKeyValue({ key, value }: AST.TOMLKeyValue, around: Entry, depth: number, refuse: Refuse): void {
+  if (depth + key.keys.length > MAX_DEPTH) throw refuse(value);
+  const steps = key.keys.map((part) => (part.type === 'TOMLBare' ? part.name : part.value));
+  const last = steps.pop() ?? '';
+  entryAt(around, steps, placeOfNode(key)).below.set(last, entryOf(value, depth + key.keys.length, refuse));
+}
+
+function entryOf(node: AST.TOMLContentNode, depth: number, refuse: Refuse): Entry {
+  if (node.type === 'TOMLValue') return newEntry(placeOfNode(node), { kind: 'value', value: node.value });
+  if (depth >= MAX_DEPTH) throw refuse(node);
+  const entry = newEntry(placeOfNode(node), { kind: node.type === 'TOMLArray' ? 'list' : 'table' });
+  if (node.type === 'TOMLInlineTable') {
+    for (const member of node.body) addKeyValue(member, entry, depth, refuse);
+  } else {
+    for (const [index, element] of node.elements.entries()) entry.below.set(index, entryOf(element, depth + 1, refuse));
+  }
+  return entry;
+}
+
+/** The table at this path; what is not there yet is begun here. */
+function entryAt(from: Entry, path: TomlPath, place: TextPlace): Entry {
+  let entry = from;
+  for (const [index, step] of path.entries()) {
+    const next = entry.below.get(step) ?? newEntry(place, { kind: typeof path[index + 1] === 'number' ? 'list' : 'table' });
+    entry.below.set(step, next);
+    entry = next;
+  }
+  return entry;
+}
+
+function valueOf({ content, below }: Entry): unknown {
+  if (content.kind === 'value') return content.value;
+  if (content.kind === 'list') return Array.from(below.values(), valueOf);
+  return Object.fromEntries(Array.from(below, ([name, entry]) => [name, valueOf(entry)]));
 }
 
 function placeOfNode({ loc }: AST.TOMLNode): TextPlace {
   return { line: loc.start.line, column: loc.start.column + 1 };
 }
 
-function keyOf(path: TomlPath): string {
-  return JSON.stringify(path);
+function badToml(path: string, at: string, problem: string, cause?: unknown): GantryError {
+  return new GantryError('release/bad-toml', `Cannot read ${quote(path)}: ${at}: ${problem}`, { path, at }, { cause });
 }

@@ -10,17 +10,41 @@ export interface RepositoryName {
   readonly arch: string;
 }
 
+/** The `[s3]` table: how a bucket is reached, and how objects are written to it. */
+export interface BucketSettings {
+  readonly region?: string;
+  /** Of a server that is not AWS. */
+  readonly endpoint?: string;
+  readonly pathStyle?: boolean;
+  readonly profile?: string;
+  readonly encryption?: { readonly algorithm: 'AES256' | 'aws:kms'; readonly kmsKeyId?: string };
+  readonly acl?: string;
+}
+
 export interface WorkspaceConfig {
   /** First part of every image target's name. */
   readonly product: string;
-  /** A directory, absolute or relative to the workspace, or the URL of a bucket. */
+  /** A directory, absolute or relative to the workspace, or `s3://BUCKET/PREFIX`. */
   readonly store: string;
   readonly repositories: readonly RepositoryName[];
+  /** How the bucket is reached and written to, when the store is one. */
+  readonly s3?: BucketSettings;
 }
 
 const schema = z.strictObject({
   product: z.string(),
   store: z.string().min(1),
+  s3: z
+    .strictObject({
+      region: z.string().min(1).optional(),
+      endpoint: z.url({ protocol: /^https?$/u }).optional(),
+      path_style: z.boolean().optional(),
+      profile: z.string().min(1).optional(),
+      encryption: z.enum(['AES256', 'aws:kms']).optional(),
+      kms_key_id: z.string().min(1).optional(),
+      acl: z.string().min(1).optional(),
+    })
+    .optional(),
   repository: z.array(z.strictObject({ variant: z.string(), arch: z.string() })).min(1),
 });
 
@@ -38,7 +62,7 @@ export function parseConfig(text: string, path: string): WorkspaceConfig {
     const at = `${placeText(document.placeOf(member))}${member.length === 0 ? '' : ` (${member.join('.')})`}`;
     throw badConfig(path, at, issue?.message ?? 'it has another shape', result.error);
   }
-  const { product, store, repository } = result.data;
+  const { product, store, repository, s3 } = result.data;
   const check = (what: 'product' | 'variant' | 'arch', name: string): string => {
     try {
       return checkName(what, name);
@@ -53,7 +77,14 @@ export function parseConfig(text: string, path: string): WorkspaceConfig {
     if (seen.has(name)) throw badConfig(path, 'repository', `${name} is there twice; expected each variant and arch once`);
     seen.add(name);
   }
-  return { product, store, repositories: repository };
+  return { product, store, repositories: repository, ...(s3 === undefined ? {} : { s3: s3Settings(s3) }) };
+}
+
+function s3Settings(table: NonNullable<z.infer<typeof schema>['s3']>): BucketSettings {
+  const { path_style: pathStyle, encryption: algorithm, kms_key_id: kmsKeyId, ...plain } = table;
+  const given = Object.entries({ ...plain, pathStyle }).filter(([, value]) => value !== undefined);
+  const encryption = algorithm === undefined ? undefined : { algorithm, ...(kmsKeyId === undefined ? {} : { kmsKeyId }) };
+  return { ...Object.fromEntries(given), ...(encryption === undefined ? {} : { encryption }) };
 }
 
 function badConfig(path: string, at: string, problem: string, cause?: unknown): GantryError {

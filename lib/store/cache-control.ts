@@ -1,0 +1,14 @@
+/** The cache header of each class of object, wherever it is served from. */
+import type { CacheClass } from './store.ts';
+
+const YEAR_SECONDS = 31_536_000;
+
+/** `timestamp.json` may be a minute old at an edge: that is the longest that a host waits for a pause. */
+const HEADERS: Readonly<Record<CacheClass, string>> = {
+  immutable: `public, max-age=${YEAR_SECONDS}, immutable`,
+  revalidate: 'public, max-age=60, must-revalidate',
+};
+
+export function cacheControlOf(cacheClass: CacheClass): string {
+  return HEADERS[cacheClass];
+}

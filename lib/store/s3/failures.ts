@@ -1,0 +1,135 @@
+/**
+ * What S3 says when it does not do what it was asked, in the words of a store.
+ *
+ * Rules:
+ * - a refused condition is a conflict; a missing object is missing; a denied one is never "missing";
+ * - only an answer that names a missing object says so: a 404 of a web server does not;
+ * - an answer that did not arrive is an unknown outcome (`store/failed`): whoever wrote must look, and never guess;
+ * - names and statuses are told, requests and credentials are not.
+ */
+import { abortedBy, GantryError, quote } from '../../errors.ts';
+
+export interface Attempt {
+  /** The object, or the bucket where no object is meant. */
+  readonly path: string;
+  /** S3's name of the call: `PutObject`. */
+  readonly call: string;
+  readonly store: string;
+  /** As it is configured; absent for AWS. */
+  readonly endpoint: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const CREDENTIALS = new Set([
+  'CredentialsProviderError',
+  'ExpiredToken',
+  'ExpiredTokenException',
+  'InvalidAccessKeyId',
+  'InvalidToken',
+  'SignatureDoesNotMatch',
+  'TokenProviderError',
+  'TokenRefreshRequired',
+]);
+const MISSING = new Set(['NoSuchKey', 'NotFound']);
+
+const VERBS: Readonly<Record<string, string>> = {
+  GetObject: 'read',
+  HeadObject: 'look up',
+  PutObject: 'write',
+  CreateMultipartUpload: 'write',
+  UploadPart: 'write',
+  CompleteMultipartUpload: 'write',
+  ListObjectsV2: 'list',
+  DeleteObject: 'remove',
+};
+
+/** True when a condition of a write was not met. An If-Match on what is not there is answered with "no such key". */
+export function isRefusedCondition(error: unknown): boolean {
+  const { name, status } = described(error);
+  return status === 412 || name === 'PreconditionFailed' || name === 'ConditionalRequestConflict' || MISSING.has(name);
+}
+
+export function isMissing(error: unknown): boolean {
+  return MISSING.has(described(error).name);
+}
+
+/** True for an answer that says no to this request; a HEAD's is without the words that say why. */
+export function isRefusal(error: unknown): boolean {
+  const { status } = described(error);
+  return status !== undefined && status >= 400 && status < 500;
+}
+
+/** @returns a GantryError of the family `store`, or `aborted` */
+export function storeFailure(error: unknown, attempt: Attempt): GantryError {
+  if (error instanceof GantryError) return error;
+  if (attempt.signal?.aborted === true) return abortedBy(attempt.signal);
+  const { path, call, store, endpoint = 'AWS' } = attempt;
+  const { name, status, message } = described(error);
+  const cannot = `Cannot ${VERBS[call] ?? call} ${quote(path)} in ${quote(store)}`;
+  const cause = { cause: error };
+  if (isMissing(error)) return new GantryError('store/missing', `${cannot}: it is not in the store`, { path }, cause);
+  if (isNotS3(error)) return notS3(attempt, cause);
+  const configured = misconfigured(error, cannot, attempt);
+  if (configured !== undefined) return configured;
+  if (status === 403) return new GantryError('store/denied', `${cannot}: access was denied`, { path }, cause);
+  const what = status === undefined ? `no answer from ${endpoint} (${message})` : `${endpoint} answered with status ${status}, ${name}`;
+  return new GantryError('store/failed', `${cannot}: ${what}`, { path, call }, cause);
+}
+
+/** The answer came from something else, such as a web site or the console of a server. */
+export function notS3({ path, call, store, endpoint = 'AWS' }: Attempt, cause: { readonly cause?: unknown } = {}): GantryError {
+  const cannot = `Cannot ${VERBS[call] ?? call} ${quote(path)} in ${quote(store)}`;
+  return new GantryError(
+    'store/not-s3',
+    `${cannot}: what answers at ${endpoint} does not speak S3; expected the address of an S3 server`,
+    { location: endpoint },
+    cause,
+  );
+}
+
+/** The SDK could not read the answer; S3's own errors have the names that S3 gives them. A 5xx may be a proxy's. */
+function isNotS3(error: unknown): boolean {
+  const { name, status } = described(error);
+  return status !== undefined && status < 500 && (name === 'Error' || name === 'SyntaxError');
+}
+
+function misconfigured(error: unknown, cannot: string, { path, store }: Attempt): GantryError | undefined {
+  const { name, status } = described(error);
+  const cause = { cause: error };
+  if (name === 'NoSuchBucket') {
+    return new GantryError('store/no-bucket', `${cannot}: there is no such bucket; expected one that exists`, { location: store }, cause);
+  }
+  if (name === 'RequestTimeTooSkewed') {
+    return new GantryError(
+      'store/clock',
+      `${cannot}: the clock of this machine is too far from the server's; expected it within 15 minutes`,
+      { path },
+      cause,
+    );
+  }
+  if (CREDENTIALS.has(name)) {
+    return new GantryError(
+      'store/credentials',
+      `${cannot}: the credentials are not accepted (${name}); expected ones that are valid now`,
+      { path },
+      cause,
+    );
+  }
+  const isElsewhere = name === 'PermanentRedirect' || name === 'AuthorizationHeaderMalformed' || status === 301;
+  if (isElsewhere || (error instanceof Error && error.message === 'Region is missing')) {
+    const what = isElsewhere ? `the bucket is in another region (${name}); expected its own region` : 'no region is set; expected one';
+    return new GantryError('store/region', `${cannot}: ${what}`, { location: store }, cause);
+  }
+  return undefined;
+}
+
+function described(error: unknown): { readonly name: string; readonly status: number | undefined; readonly message: string } {
+  if (!(error instanceof Error)) return { name: 'unknown', status: undefined, message: 'it failed' };
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
+  const metadata = '$metadata' in error ? error.$metadata : undefined;
+  const status =
+    typeof metadata === 'object' && metadata !== null && 'httpStatusCode' in metadata && typeof metadata.httpStatusCode === 'number'
+      ? metadata.httpStatusCode
+      : undefined;
+  return { name: error.name, status, message: code };
+}

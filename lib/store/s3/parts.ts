@@ -1,0 +1,129 @@
+/**
+ * A large object in parts.
+ *
+ * Rules:
+ * - parts go up a few at a time, each with its own checksum; what comes out is joined only when the whole was what was announced;
+ * - the condition is part of the last call, which joins the parts: until then nothing is visible;
+ * - parts that will not be joined are removed; what a dead publisher left, `gantry gc` removes.
+ */
+import type { CompletedPart, PutObjectCommandInput } from '@aws-sdk/client-s3';
+import { createHash } from 'node:crypto';
+import { refuseAborted } from '../../errors.ts';
+import type { ByteSource, StorePath, WriteOptions } from '../store.ts';
+import { refuseMoreBytes, refuseOtherBytes, type S3Context, type Sdk } from './context.ts';
+
+/** S3 takes 10,000 parts, of 5 MiB at least. */
+const MAX_PARTS = 10_000;
+const PART_BYTES = 8 << 20;
+/** Parts in flight, which is what bounds memory. */
+const IN_FLIGHT = 4;
+
+export interface PartedWrite {
+  readonly path: StorePath;
+  readonly source: ByteSource;
+  readonly options: WriteOptions;
+  /** Runs the call that makes the object visible. */
+  readonly conclude: <T>(call: string, work: () => Promise<T>) => Promise<T>;
+}
+
+/** @returns the ETag of the whole, when the server tells it */
+export async function putInParts(
+  context: S3Context,
+  sdk: Sdk,
+  input: PutObjectCommandInput,
+  write: PartedWrite,
+): Promise<string | undefined> {
+  const { client } = context;
+  const { path, options } = write;
+  const { IfNoneMatch, IfMatch, ...creation } = input;
+  const named = { Bucket: input.Bucket, Key: input.Key };
+  const begin = new sdk.CreateMultipartUploadCommand({ ...creation, ChecksumAlgorithm: 'SHA256' });
+  // The signal does not cut this call: an upload whose answer is lost could not be removed.
+  const begun = await context.attempt('CreateMultipartUpload', path, async () => client.send(begin), options.signal);
+  const upload = { ...named, UploadId: begun.UploadId };
+  try {
+    const parts = await sendParts(context, sdk, upload, write);
+    refuseAborted(options.signal);
+    const condition = { ...(IfNoneMatch === undefined ? {} : { IfNoneMatch }), ...(IfMatch === undefined ? {} : { IfMatch }) };
+    const complete = new sdk.CompleteMultipartUploadCommand({ ...upload, ...condition, MultipartUpload: { Parts: parts } });
+    const { ETag } = await write.conclude('CompleteMultipartUpload', async () => client.send(complete));
+    return ETag;
+  } catch (error) {
+    // What went wrong is worth more than what goes wrong while tidying up.
+    await client.send(new sdk.AbortMultipartUploadCommand(upload)).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function sendParts(
+  { client, attempt }: S3Context,
+  sdk: Sdk,
+  upload: { readonly Bucket: string | undefined; readonly Key: string | undefined; readonly UploadId: string | undefined },
+  { path, source, options }: PartedWrite,
+): Promise<CompletedPart[]> {
+  const partBytes = Math.max(PART_BYTES, Math.ceil(source.lengthBytes / MAX_PARTS));
+  const hash = createHash('sha256');
+  const done: CompletedPart[] = [];
+  const inFlight = new Set<Promise<void>>();
+  // Used again, since the garbage collector takes its time with buffers of this size.
+  const free: Buffer[] = [];
+  let length = 0;
+  let sent = 0;
+  const send = async (number: number, bytes: Buffer): Promise<void> => {
+    const ChecksumSHA256 = createHash('sha256').update(bytes).digest('base64');
+    const part = { ...upload, PartNumber: number, Body: bytes, ChecksumSHA256 };
+    const abortSignal = options.signal === undefined ? {} : { abortSignal: options.signal };
+    const { ETag } = await attempt(
+      'UploadPart',
+      path,
+      async () => client.send(new sdk.UploadPartCommand(part), abortSignal),
+      options.signal,
+    );
+    if (bytes.length === partBytes) free.push(bytes);
+    sent += bytes.length;
+    options.onProgress?.(sent);
+    done.push({ PartNumber: number, ChecksumSHA256, ...(ETag === undefined ? {} : { ETag }) });
+  };
+  try {
+    let number = 0;
+    for await (const bytes of inParts(source.open(), () => free.pop() ?? Buffer.allocUnsafeSlow(partBytes))) {
+      refuseAborted(options.signal);
+      hash.update(bytes);
+      length += bytes.length;
+      refuseMoreBytes(path, source, length);
+      number += 1;
+      const sending = send(number, bytes);
+      inFlight.add(sending);
+      // Whoever waits below sees a failure; until then it must not count as one that nobody looks at.
+      sending.then(
+        () => inFlight.delete(sending),
+        () => undefined,
+      );
+      if (inFlight.size >= IN_FLIGHT) await Promise.race(inFlight);
+    }
+    await Promise.all(inFlight);
+  } finally {
+    await Promise.allSettled(inFlight);
+  }
+  refuseOtherBytes(path, source, length, hash.digest('hex'));
+  return done.toSorted((a, b) => (a.PartNumber ?? 0) - (b.PartNumber ?? 0));
+}
+
+/** Pieces of the size of a buffer, the last one shorter; each is its reader's own until it gives the buffer back. */
+async function* inParts(source: AsyncIterable<Uint8Array>, takeBuffer: () => Buffer): AsyncGenerator<Buffer, void, undefined> {
+  let part = takeBuffer();
+  let filled = 0;
+  for await (const chunk of source) {
+    for (let start = 0; start < chunk.length;) {
+      const taken = Math.min(part.length - filled, chunk.length - start);
+      part.set(chunk.subarray(start, start + taken), filled);
+      filled += taken;
+      start += taken;
+      if (filled < part.length) continue;
+      yield part;
+      part = takeBuffer();
+      filled = 0;
+    }
+  }
+  if (filled > 0) yield part.subarray(0, filled);
+}

@@ -1,0 +1,273 @@
+/**
+ * A store in a bucket of S3, or of a server that speaks its language.
+ *
+ * Rules:
+ * - every write is conditional: `If-None-Match: *` for what must not be there, `If-Match` with the ETag for what is replaced;
+ * - a version is an ETag, compared and never parsed;
+ * - bytes are hashed on the way and compared with what was announced; the server checks the digest once more, and keeps it
+ *   beside the object;
+ * - memory is bounded: a few parts of a large object at a time, each of them a few megabytes.
+ */
+import type { PutObjectCommandInput } from '@aws-sdk/client-s3';
+import { createHash } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import { GantryError, quote, refuseAborted } from '../../errors.ts';
+import { isStorePath, joinStorePath } from '../path.ts';
+import { cacheControlOf } from '../cache-control.ts';
+import type { ByteSource, Expect, ObjectInfo, ReadOptions, Store, StoredObject, StorePath, StoreVersion, WriteOptions } from '../store.ts';
+import { refuseMoreBytes, refuseOtherBytes, type S3Context, type Sdk } from './context.ts';
+import { isMissing, isRefusal, isRefusedCondition, notS3, storeFailure, type Attempt } from './failures.ts';
+import { s3Url, type S3Location, type S3Settings } from './location.ts';
+import { putInParts } from './parts.ts';
+
+/** Larger objects go up in parts: servers cut the connection instead of answering when they refuse a large single write. */
+const SINGLE_PUT_BYTES = 4 << 20;
+/** Tries of one call, with the SDK's exponential back-off and jitter. */
+const MAX_ATTEMPTS = 5;
+const CONNECT_MS = 10_000;
+/** How long a server may say nothing: then the call has failed, and may be tried again. */
+const SILENCE_MS = 60_000;
+/** The digest beside the object. */
+const SHA256_KEY = 'sha256';
+
+/** Loads the AWS SDK on first use. @throws GantryError `store/bad-location` */
+export async function createS3Store(location: S3Location, settings: S3Settings = {}): Promise<Store> {
+  const sdk = await import('@aws-sdk/client-s3');
+  const client = new sdk.S3Client({
+    maxAttempts: MAX_ATTEMPTS,
+    requestHandler: { connectionTimeout: CONNECT_MS, socketTimeout: SILENCE_MS },
+    ...(settings.region === undefined ? {} : { region: settings.region }),
+    ...(settings.endpoint === undefined ? {} : { endpoint: settings.endpoint }),
+    ...(settings.pathStyle === undefined ? {} : { forcePathStyle: settings.pathStyle }),
+    ...(settings.profile === undefined ? {} : { profile: settings.profile }),
+  });
+  const description = s3Url(location);
+  const context: S3Context = {
+    client,
+    location,
+    settings,
+    attempt: async (call, path, work, signal) => {
+      refuseAborted(signal);
+      try {
+        return await work();
+      } catch (error) {
+        throw storeFailure(error, { call, path, store: description, endpoint: settings.endpoint, signal });
+      }
+    },
+  };
+  return new S3Store(context, sdk);
+}
+
+interface Described {
+  readonly ETag?: string | undefined;
+  readonly ContentLength?: number | undefined;
+  readonly Metadata?: Record<string, string> | undefined;
+}
+
+class S3Store implements Store {
+  readonly description: string;
+  readonly #context: S3Context;
+  readonly #sdk: Sdk;
+  /** True once the server has said of an object, not of the bucket, that it is missing. */
+  #hasBucket = false;
+
+  constructor(context: S3Context, sdk: Sdk) {
+    this.#context = context;
+    this.#sdk = sdk;
+    this.description = s3Url(context.location);
+  }
+
+  async read(path: StorePath, { signal }: ReadOptions = {}): Promise<StoredObject> {
+    const { client, attempt } = this.#context;
+    const found = await attempt(
+      'GetObject',
+      path,
+      async () => client.send(new this.#sdk.GetObjectCommand(this.#named(path)), abort(signal)),
+      signal,
+    );
+    // In Node the body is a stream of Node's.
+    const body = found.Body as Readable | undefined;
+    try {
+      const info = this.#describe('GetObject', path, found);
+      return { info, body: this.#checked(path, body ?? none(), signal) };
+    } catch (error) {
+      body?.destroy();
+      throw error;
+    }
+  }
+
+  async head(path: StorePath, { signal }: ReadOptions = {}): Promise<ObjectInfo | undefined> {
+    const { client, attempt } = this.#context;
+    const look = async (): Promise<ObjectInfo | undefined> => {
+      try {
+        const found = await client.send(new this.#sdk.HeadObjectCommand(this.#named(path)), abort(signal));
+        return this.#describe('HeadObject', path, found);
+      } catch (error) {
+        const why = this.#hasBucket && isMissing(error) ? error : await this.#reasonOf(error, path, signal);
+        if (!isMissing(why)) throw why;
+        this.#hasBucket = true;
+        return undefined;
+      }
+    };
+    return attempt('HeadObject', path, look, signal);
+  }
+
+  /** The answer to a HEAD has no body, so that a missing bucket looks like a missing object, and a wrong key like a denied one. */
+  async #reasonOf(refusal: unknown, path: StorePath, signal: AbortSignal | undefined): Promise<unknown> {
+    if (!isRefusal(refusal)) return refusal;
+    try {
+      const again = new this.#sdk.GetObjectCommand({ ...this.#named(path), Range: 'bytes=0-0' });
+      const { Body } = await this.#context.client.send(again, abort(signal));
+      (Body as Readable | undefined)?.destroy();
+      return refusal;
+    } catch (error) {
+      return error;
+    }
+  }
+
+  async write(path: StorePath, source: ByteSource, options: WriteOptions & { readonly expect: Expect }): Promise<StoreVersion> {
+    const etag =
+      source.lengthBytes < SINGLE_PUT_BYTES
+        ? await this.#put(path, source, options)
+        : await putInParts(this.#context, this.#sdk, this.#input(path, source, options), {
+            path,
+            source,
+            options,
+            conclude: async (call, work) => this.#conclude(call, path, options, work),
+          });
+    if (etag !== undefined) return etag as StoreVersion;
+    const info = await this.head(path);
+    if (info !== undefined) return info.version;
+    throw new GantryError('store/failed', `Cannot write ${quote(path)}: it vanished right after it was written`, {
+      path,
+      call: 'HeadObject',
+    });
+  }
+
+  /** Only what the server answers is its failure: what the source throws comes out as it is. */
+  async #conclude<T>(call: string, path: StorePath, { expect, signal }: WriteOptions, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (isRefusedCondition(error)) throw await this.#conflict(path, expect, error);
+      throw storeFailure(error, this.#attempted(call, path, signal));
+    }
+  }
+
+  async #put(path: StorePath, source: ByteSource, options: WriteOptions): Promise<string | undefined> {
+    const bytes = Buffer.alloc(source.lengthBytes);
+    const hash = createHash('sha256');
+    let length = 0;
+    for await (const chunk of source.open()) {
+      refuseAborted(options.signal);
+      refuseMoreBytes(path, source, length + chunk.length);
+      hash.update(chunk);
+      bytes.set(chunk, length);
+      length += chunk.length;
+    }
+    refuseAborted(options.signal);
+    refuseOtherBytes(path, source, length, hash.digest('hex'));
+    const input = {
+      ...this.#input(path, source, options),
+      Body: bytes,
+      ChecksumSHA256: Buffer.from(source.sha256, 'hex').toString('base64'),
+    };
+    const { ETag } = await this.#conclude('PutObject', path, options, async () =>
+      this.#context.client.send(new this.#sdk.PutObjectCommand(input), abort(options.signal)),
+    );
+    options.onProgress?.(bytes.length);
+    return ETag;
+  }
+
+  #input(path: StorePath, source: ByteSource, { expect, cacheClass, contentType }: WriteOptions): PutObjectCommandInput {
+    const { encryption, acl } = this.#context.settings;
+    return {
+      ...this.#named(path),
+      ...(expect === 'absent' ? { IfNoneMatch: '*' } : { IfMatch: expect.version }),
+      CacheControl: cacheControlOf(cacheClass),
+      ContentType: contentType,
+      Metadata: { [SHA256_KEY]: source.sha256 },
+      ...(encryption === undefined ? {} : { ServerSideEncryption: encryption.algorithm }),
+      ...(encryption?.kmsKeyId === undefined ? {} : { SSEKMSKeyId: encryption.kmsKeyId }),
+      // Servers have canned ACLs of their own; whether this is one is theirs to say.
+      ...(acl === undefined ? {} : { ACL: acl as NonNullable<PutObjectCommandInput['ACL']> }),
+    };
+  }
+
+  async #conflict(path: StorePath, expect: Expect, cause: unknown): Promise<GantryError> {
+    const found = await this.head(path);
+    const name = (version: string | undefined): string => (version === undefined ? 'nothing' : `version ${version}`);
+    const expected = name(expect === 'absent' ? undefined : expect.version);
+    const details = { path, expected, found: name(found?.version) };
+    return new GantryError('store/conflict', `Cannot write ${quote(path)}: found ${details.found}; expected ${expected}`, details, {
+      cause,
+    });
+  }
+
+  async *list(prefix: string, { signal }: ReadOptions = {}): AsyncGenerator<ObjectInfo, void, undefined> {
+    const { client, location, attempt } = this.#context;
+    const before = location.prefix === '' ? '' : `${location.prefix}/`;
+    let token: string | undefined;
+    do {
+      const input = { Bucket: location.bucket, Prefix: before + prefix, ...(token === undefined ? {} : { ContinuationToken: token }) };
+      const page = await attempt(
+        'ListObjectsV2',
+        location.bucket,
+        async () => client.send(new this.#sdk.ListObjectsV2Command(input), abort(signal)),
+        signal,
+      );
+      // Every listing of S3 names its bucket; a page that happens to be XML does not.
+      if (page.Name === undefined) throw notS3(this.#attempted('ListObjectsV2', location.bucket));
+      for (const { Key = '', ETag, Size = 0 } of page.Contents ?? []) {
+        const path = Key.slice(before.length);
+        if (isStorePath(path)) yield this.#describe('ListObjectsV2', path, { ETag, ContentLength: Size });
+      }
+      token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
+    } while (token !== undefined);
+  }
+
+  async remove(path: StorePath): Promise<void> {
+    const { client, attempt } = this.#context;
+    await attempt('DeleteObject', path, async () => client.send(new this.#sdk.DeleteObjectCommand(this.#named(path))));
+  }
+
+  #named(path: StorePath): { readonly Bucket: string; readonly Key: string } {
+    const { bucket, prefix } = this.#context.location;
+    return { Bucket: bucket, Key: prefix === '' ? path : joinStorePath(prefix, path) };
+  }
+
+  #attempted(call: string, path: string, signal?: AbortSignal): Attempt {
+    return { call, path, store: this.description, endpoint: this.#context.settings.endpoint, signal };
+  }
+
+  /** An ETag is the only version that S3 has; what answers without one is no S3. */
+  #describe(call: string, path: StorePath, { ETag, ContentLength = 0, Metadata }: Described): ObjectInfo {
+    if (ETag === undefined) throw notS3(this.#attempted(call, path));
+    const sha256 = Metadata?.[SHA256_KEY];
+    return { path, lengthBytes: ContentLength, version: ETag as StoreVersion, ...(sha256 === undefined ? {} : { sha256 }) };
+  }
+
+  /** A connection that breaks in the middle of a body is the store's failure, too. */
+  async *#checked(
+    path: StorePath,
+    body: AsyncIterable<Uint8Array>,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      for await (const chunk of body) {
+        refuseAborted(signal);
+        yield chunk;
+      }
+    } catch (error) {
+      throw storeFailure(error, this.#attempted('GetObject', path, signal));
+    }
+  }
+}
+
+function abort(signal: AbortSignal | undefined): { readonly abortSignal?: AbortSignal } {
+  return signal === undefined ? {} : { abortSignal: signal };
+}
+
+async function* none(): AsyncGenerator<Uint8Array, void, undefined> {
+  // An empty object may come without a body.
+}
