@@ -3,6 +3,7 @@
  *
  * Bottlerocket's grammar (optional `in`, a count, `hour`, `day` or `week` with or without `s`) with two additions: minutes,
  * which its emergency wave policy needs, and short forms without a blank (`14d`). A bare `m` is refused: it could mean months.
+ * More than 100 years are refused: no date that hosts compute may come near the end of their calendar.
  */
 import { GantryError, quote } from '../errors.ts';
 
@@ -21,7 +22,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   weeks: 604_800,
 };
 const OFFSET = /^\s*(?:in\s+)?(\d{1,10})\s*([a-z]+)\s*$/u;
-const MAX_COUNT = 2 ** 32 - 1;
+const MAX_SECONDS = 100 * 365 * 86_400;
 const MAX_LENGTH = 100;
 
 /**
@@ -32,12 +33,13 @@ const MAX_LENGTH = 100;
 export function parseOffset(text: string): number {
   const [, count, unit = ''] = (text.length <= MAX_LENGTH ? OFFSET.exec(text) : null) ?? [];
   const seconds = Object.hasOwn(SECONDS, unit) ? SECONDS[unit] : undefined;
-  if (count === undefined || seconds === undefined || Number(count) > MAX_COUNT) {
-    throw new GantryError(
-      'release/bad-duration',
-      `Cannot use ${quote(text)} as a length of time: it has another form; expected a count and minutes, hours, days or weeks, for example "2 weeks" or "14d"`,
-      { text },
-    );
+  if (count === undefined || seconds === undefined) {
+    throw badDuration(text, 'it has another form; expected a count and minutes, hours, days or weeks, for example "2 weeks" or "14d"');
   }
+  if (Number(count) * seconds > MAX_SECONDS) throw badDuration(text, 'it is longer than 100 years; expected at most that');
   return Number(count) * seconds;
+}
+
+function badDuration(text: string, problem: string): GantryError {
+  return new GantryError('release/bad-duration', `Cannot use ${quote(text)} as a length of time: ${problem}`, { text });
 }

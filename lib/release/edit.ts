@@ -49,7 +49,7 @@ export function applyEdit(manifest: Manifest, edit: ManifestEdit): Manifest {
     case 'remove-update':
       return removeUpdate(manifest, edit.update);
     case 'set-waves':
-      orderedSchedule(edit.waves);
+      checkSchedules(edit.waves, edit.intended);
       return changeUpdate(manifest, edit.update, (update) => replaceWaves(update, edit.waves, edit.intended));
     case 'pause-waves':
       return changeUpdate(manifest, edit.update, (update) => pauseRollout(update, new Date(edit.from), new Date(edit.at)));
@@ -83,7 +83,7 @@ export function addUpdate(manifest: Manifest, added: NewUpdate): Manifest {
   const peers = manifest.updates.filter((update) => isPeer(update, { variant, arch }));
   refuseUnlessNewest(peers, { variant, arch, version });
   refuseWithdrawn(peers, version);
-  orderedSchedule(waves);
+  checkSchedules(waves, intended);
   const maxVersion = maxVersionFor(manifest, version, added.maxVersion);
   const extras = {
     ...(severity === undefined ? {} : { severity }),
@@ -102,6 +102,12 @@ export function addUpdate(manifest: Manifest, added: NewUpdate): Manifest {
   };
   const raised = manifest.updates.map((other) => (isPeer(other, update) ? { ...other, max_version: maxVersion } : other));
   return connect({ ...manifest, updates: [...raised, update] }, update, added.migrations);
+}
+
+/** Both can be steered later. @throws GantryError `release/bad-waves` */
+function checkSchedules(waves: Waves, intended: Waves = {}): void {
+  orderedSchedule(waves);
+  orderedSchedule(intended);
 }
 
 function maxVersionFor(manifest: Manifest, version: string, wanted: string | undefined): string {

@@ -12,9 +12,12 @@ export function imageTargetsOf({ images, images_zstd: zstd }: Update, targets: T
   });
 }
 
-/** Targets of `removed` that no update of the manifest needs. */
+/** Image targets of `removed` that the manifest does not need, neither for an update nor for a migration. */
 export function orphansOf(removed: readonly Update[], manifest: Manifest, targets: Targets['targets']): readonly string[] {
-  const needed = new Set(manifest.updates.flatMap((update) => imageTargetsOf(update, targets)));
+  const needed = new Set([
+    ...Object.values(manifest.migrations).flat(),
+    ...manifest.updates.flatMap((update) => imageTargetsOf(update, targets)),
+  ]);
   const names = new Set(removed.flatMap((update) => imageTargetsOf(update, targets)));
   return [...names].filter((name) => Object.hasOwn(targets, name) && !needed.has(name));
 }

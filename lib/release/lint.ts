@@ -5,7 +5,7 @@
 import { GantryError, type LintFinding } from '../errors.ts';
 import { lintImages } from './lint/images.ts';
 import { lintMigrations } from './lint/migrations.ts';
-import { collectFindings, type Offer } from './lint/rules.ts';
+import { collectReported, type Offer, type Reported } from './lint/rules.ts';
 import { lintUpdates } from './lint/updates.ts';
 import { lintWaves } from './lint/waves.ts';
 import type { Manifest } from './manifest.ts';
@@ -21,8 +21,12 @@ export interface LintOptions {
 /**
  * @param published what hosts were told before: only what is new is compared with the clock
  */
-export function lintRelease(offer: Offer, published: Manifest, { now, treeBytes }: LintOptions): readonly LintFinding[] {
-  return collectFindings((report) => {
+export function lintRelease(offer: Offer, published: Manifest, options: LintOptions): readonly LintFinding[] {
+  return reportedOn(offer, published, options).map(({ finding }) => finding);
+}
+
+function reportedOn(offer: Offer, published: Manifest, { now, treeBytes }: LintOptions): readonly Reported[] {
+  return collectReported((report) => {
     lintUpdates(offer.manifest, report);
     lintImages(offer, treeBytes, report);
     lintMigrations(offer, report);
@@ -32,9 +36,9 @@ export function lintRelease(offer: Offer, published: Manifest, { now, treeBytes 
 
 /** For a repository whose targets role names a manifest that is not there. */
 export function lintMissingManifest(): readonly LintFinding[] {
-  return collectFindings((report) =>
+  return collectReported((report) =>
     report('manifest-missing', 'targets["manifest.json"]', 'the targets role names manifest.json, and it is not among the target files'),
-  );
+  ).map(({ finding }) => finding);
 }
 
 /**
@@ -43,14 +47,12 @@ export function lintMissingManifest(): readonly LintFinding[] {
  * @throws GantryError `release/lint`
  */
 export function assertReleasable(offer: Offer, before: Offer, options: LintOptions): void {
-  const known = new Set(lintRelease(before, before.manifest, options).map(nameOf));
-  const findings = lintRelease(offer, before.manifest, options).filter((one) => one.severity === 'error' && !known.has(nameOf(one)));
+  const known = new Set(reportedOn(before, before.manifest, options).flatMap(({ breaches }) => breaches));
+  const findings = reportedOn(offer, before.manifest, options).flatMap(({ finding, breaches }) =>
+    finding.severity === 'error' && breaches.some((breach) => !known.has(breach)) ? [finding] : [],
+  );
   const [first] = findings;
   if (first === undefined) return;
   const more = findings.length === 1 ? '' : ` (and ${findings.length - 1} more)`;
   throw new GantryError('release/lint', `Cannot draft this release: ${first.rule}: ${first.at}: ${first.message}${more}`, { findings });
-}
-
-function nameOf({ rule, message }: LintFinding): string {
-  return `${rule} ${message}`;
 }

@@ -202,9 +202,10 @@ const readUpdate = structReader<Update>(
 const readUpdates: Reader<Manifest['updates']> = (node, path) =>
   itemsOf(node, path).map((item, index) => readUpdate(item, [...path, index]));
 
-// Unanchored, as hosts read it: text around the brackets is tolerated.
-const MIGRATION_KEY = /\(([^ ,]+), *([^ ,]+)\)/u;
-/** Two versions and more; it also keeps the unanchored search short. */
+// Unanchored, as hosts read it: text around the brackets is tolerated. Of several brackets in one word the first one counts, so the
+// search may begin with the word: it looks at none twice.
+const MIGRATION_KEY = /(?:^|[ ,])[^ ,(]*\(([^ ,]+), *([^ ,]+)\)/u;
+/** Two versions and more. */
 const MIGRATION_KEY_MAX_LENGTH = 1024;
 
 const readMigrations: Reader<Manifest['migrations']> = (node, path) => {

@@ -77,10 +77,28 @@ export function rankOf(rank: MigrationMap['rank'], version: string): number {
 }
 
 /** The step that a host takes from `from` towards `high`; undefined when it is stuck. */
-export function nextStep({ outOf }: MigrationMap, from: number, high: number): RankedStep | undefined {
+function nextStep({ outOf }: MigrationMap, from: number, high: number): RankedStep | undefined {
   const way = outOf[from]?.find(({ to }) => to <= high);
   // Stock hosts would run in circles.
   return way === undefined || way.to <= from ? undefined : way;
+}
+
+/** Where a host that walks to `high` is stuck; undefined when it arrives. Every version is looked at once. */
+export function walkTo(map: MigrationMap, high: number): (from: number) => number | undefined {
+  const known = new Map<number, number | undefined>([[high, undefined]]);
+  return (from) => {
+    const path: number[] = [];
+    let version = from;
+    while (!known.has(version)) {
+      path.push(version);
+      const way = nextStep(map, version, high);
+      if (way === undefined) known.set(version, version);
+      else version = way.to;
+    }
+    const stuck = known.get(version);
+    for (const passed of path) known.set(passed, stuck);
+    return stuck;
+  };
 }
 
 /**

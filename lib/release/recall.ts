@@ -8,8 +8,8 @@ import { GantryError } from '../errors.ts';
 import { readySeeds, scheduleOf, SEEDS } from './eligibility.ts';
 import { findUpdate, isPeer, isWithdrawn, type UpdateName } from './find.ts';
 import type { Manifest, Update } from './manifest.ts';
-import { findMigrations, stepsOf } from './migrations.ts';
-import { isOffered } from './rollout.ts';
+import { migrationMap, rankOf, walkTo } from './migrations.ts';
+import { offeredSeeds } from './rollout.ts';
 import { compareVersions } from './version-order.ts';
 import { instantOf } from './wave-time.ts';
 
@@ -27,6 +27,7 @@ export function recallUpdate(manifest: Manifest, name: UpdateName, to: string, a
     new GantryError('release/bad-recall', `Cannot recall ${name.version}: ${problem}`, { version: name.version, to });
   if (compareVersions(to, name.version) >= 0) throw refuse(`${to} is not older; expected a release that its hosts can go back to`);
   if (isWithdrawn(recalled)) throw refuse('it is recalled already; expected a release on offer');
+  if (isWithdrawn(target)) throw refuse(`${to} is recalled itself, and would be offered again; expected a release on offer`);
   const newer = peers.find((peer) => !isWithdrawn(peer) && compareVersions(peer.version, name.version) > 0);
   if (newer !== undefined) throw refuse(`${newer.version} is newer, and would go with it; expected the newest release on offer`);
   refuseClosed(target, name.version, at);
@@ -37,7 +38,7 @@ export function recallUpdate(manifest: Manifest, name: UpdateName, to: string, a
 function refuseClosed(target: Update, version: string, at: Date): void {
   const now = instantOf(at);
   const stock = readySeeds(scheduleOf(target.waves), now);
-  const ours = Array.from({ length: SEEDS }, (_, seed) => seed).filter((seed) => isOffered(target, seed, now)).length;
+  const ours = offeredSeeds(target, now);
   const open = Math.min(stock, ours);
   if (open === SEEDS) return;
   const percent = Math.floor((open * 100) / SEEDS);
@@ -46,28 +47,17 @@ function refuseClosed(target: Update, version: string, at: Date): void {
 
 /** Hosts may run versions that are not on offer any more; the steps remember them. */
 function refuseNoWayBack(manifest: Manifest, peers: readonly Update[], target: Update, version: string): void {
-  const known = [...peers.map((peer) => peer.version), ...stepsOf(manifest.migrations).flatMap(({ from, to }) => [from, to])];
-  for (const one of new Set(known)) {
-    if (compareVersions(one, target.version) <= 0) continue;
-    try {
-      findMigrations(manifest.migrations, one, target.version);
-    } catch (cause) {
-      throw stranded(
-        version,
-        target.version,
-        'migrations',
-        `no chain of migrations leads from ${one} back to ${target.version}; expected one`,
-        cause,
-      );
-    }
-  }
+  const map = migrationMap(
+    manifest.migrations,
+    peers.map((peer) => peer.version),
+  );
+  const low = rankOf(map.rank, target.version);
+  const strandedOn = map.versions.find((_, rank) => rank > low && walkTo(map, rank)(low) !== undefined);
+  if (strandedOn === undefined) return;
+  const problem = `no chain of migrations leads from ${strandedOn} back to ${target.version}; expected one`;
+  throw stranded(version, target.version, 'migrations', problem);
 }
 
-function stranded(version: string, to: string, why: 'waves' | 'migrations', problem: string, cause?: unknown): GantryError {
-  return new GantryError(
-    'release/stranded',
-    `Cannot recall ${version}: its hosts could not go back: ${problem}`,
-    { version, to, why },
-    { cause },
-  );
+function stranded(version: string, to: string, why: 'waves' | 'migrations', problem: string): GantryError {
+  return new GantryError('release/stranded', `Cannot recall ${version}: its hosts could not go back: ${problem}`, { version, to, why });
 }

@@ -29,7 +29,7 @@ export function parseReleaseFile(text: string, path: string): ReleaseFile {
     return new GantryError('release/bad-release-file', `Cannot use ${quote(path)}: ${at}: ${problem}`, { path, at }, { cause });
   };
   const { version, migrations: table } = document.table;
-  if (typeof table !== 'object' || table === null || Array.isArray(table)) {
+  if (typeof table !== 'object' || table === null || Array.isArray(table) || table instanceof Date) {
     throw refuse(['migrations'], 'it has no [migrations]; expected a table of pairs of versions');
   }
   const migrations: Record<string, readonly string[]> = {};

@@ -2,11 +2,11 @@
 import { readyTimes, scheduleOf, SEEDS } from './eligibility.ts';
 import { isWithdrawn } from './find.ts';
 import type { Update } from './manifest.ts';
-import { isOffered } from './rollout.ts';
+import { offeredSeeds } from './rollout.ts';
 import { dateOfInstant, instantOf, parseWaveTime, type Instant } from './wave-time.ts';
 
 /**
- * `everyone`: there are no waves. `scheduled`: only hosts that never wait have it. `withdrawn`: nobody is offered it, whatever
+ * `everyone`: there are no waves for which a host would have to wait. `scheduled`: only hosts that never wait have it. `withdrawn`: nobody is offered it, whatever
  * its waves say.
  */
 export type RolloutState = 'everyone' | 'scheduled' | 'running' | 'paused' | 'done' | 'withdrawn';
@@ -27,14 +27,15 @@ export function rolloutStatus(update: Update, now: Date): RolloutStatus {
   const at = instantOf(now);
   const times = readyTimes(scheduleOf(update.waves));
   const ready = times.filter((time) => time === undefined || time <= at).length;
-  const agents = Array.from({ length: SEEDS }, (_, seed) => seed).filter((seed) => isOffered(update, seed, at)).length;
-  const shares = { offered: ready / SEEDS, offeredToAgents: agents / SEEDS };
+  const shares = { offered: ready / SEEDS, offeredToAgents: offeredSeeds(update, at) / SEEDS };
   const hold = update.gantry?.paused === undefined ? undefined : parseWaveTime(update.gantry.paused.at);
   if (isWithdrawn(update)) return { state: 'withdrawn', ...shares };
-  if (Object.keys(update.waves).length === 0) return { state: 'everyone', ...shares };
+  const last = times.reduce((latest, time) => (latest === undefined || (time !== undefined && time > latest) ? time : latest), undefined);
+  // Without waves, and with waves that begin beyond every seed.
+  if (last === undefined) return { state: 'everyone', ...shares };
   const next = nextStep(times, at, hold);
   if (hold !== undefined) return { state: 'paused', ...shares, pausedAt: dateOfInstant(hold), ...(next === undefined ? {} : { next }) };
-  const ends = dateOfInstant(times.reduce((latest: Instant, time) => (time !== undefined && time > latest ? time : latest), 0n));
+  const ends = dateOfInstant(last);
   if (ready === SEEDS) return { state: 'done', ...shares, ends };
   const waitsForNobody = times.filter((time) => time === undefined).length;
   return { state: ready === waitsForNobody ? 'scheduled' : 'running', ...shares, ends, ...(next === undefined ? {} : { next }) };

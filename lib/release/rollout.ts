@@ -11,7 +11,7 @@
  * - a pause keeps the schedule as it was in `gantry.paused`, and resuming shifts what was left of it.
  */
 import { GantryError } from '../errors.ts';
-import { readyTimes, scheduleOf, SEEDS, updateReady, type WaveSchedule } from './eligibility.ts';
+import { readySeeds, readyTimes, scheduleOf, SEEDS, updateReady, type WaveSchedule } from './eligibility.ts';
 import type { Update, UpdateExtras } from './manifest.ts';
 import { batches, orderedSchedule, wavesFrom, type Wave, type Waves } from './waves.ts';
 import { ceilSecond, floorSecond, instantOf, parseWaveTime, SECOND, waveTime, type Instant } from './wave-time.ts';
@@ -36,7 +36,7 @@ type Ready = readonly (Instant | undefined)[];
 export function pauseRollout(update: Update, from: Date, at: Date): Update {
   refusePaused(update, 'pause');
   const schedule = orderedSchedule(update.waves);
-  const [start, hold] = [instantOf(from), ceilSecond(instantOf(at))];
+  const [start, hold] = [instantOf(from), holdOf(from, at)];
   const ready = readyTimes(schedule);
   const last = lastReady(ready, hold);
   if (last === SEEDS - 1) throw refusal(update, 'pause', 'every host may have it already', 'done');
@@ -78,7 +78,7 @@ export function accelerateRollout(update: Update, from: Date, at: Date, factor: 
   if (!(factor > 1 && factor <= 1e6)) throw new RangeError('a factor is above 1');
   refusePaused(update, 'accelerate');
   const schedule = orderedSchedule(update.waves);
-  const hold = ceilSecond(instantOf(at));
+  const hold = holdOf(from, at);
   const ready = readyTimes(schedule);
   const last = lastReady(ready, hold);
   if (last === SEEDS - 1) throw refusal(update, 'accelerate', 'every host may have it already', 'done');
@@ -101,6 +101,11 @@ export function accelerateRollout(update: Update, from: Date, at: Date, factor: 
 export function replaceWaves(update: Update, waves: Waves, meant?: Waves): Update {
   const { paused: _, waves: __, ...extras } = update.gantry ?? {};
   return withExtras({ ...update, waves }, meant === undefined ? extras : { ...extras, waves: meant });
+}
+
+/** Whoever is ready at `from` keeps the update, so nothing can hold before that. */
+function holdOf(from: Date, at: Date): Instant {
+  return ceilSecond(instantOf(at > from ? at : from));
 }
 
 function withExtras(update: Update, extras: UpdateExtras): Update {
@@ -191,8 +196,20 @@ function refusal(update: Update, verb: string, problem: string, state: 'paused' 
  * @param seed 0 to 2047
  */
 export function isOffered(update: Update, seed: number, now: Instant): boolean {
-  const { waves, paused } = update.gantry ?? {};
-  const meant = scheduleOf(waves ?? paused?.waves ?? update.waves);
-  const hold = paused === undefined ? undefined : parseWaveTime(paused.at);
-  return updateReady(meant, seed, hold !== undefined && hold < now ? hold : now, 'relative');
+  return updateReady(meantSchedule(update), seed, momentFor(update, now), 'relative');
+}
+
+/** For how many seeds `isOffered` is true. */
+export function offeredSeeds(update: Update, now: Instant): number {
+  return readySeeds(meantSchedule(update), momentFor(update, now), 'relative');
+}
+
+function meantSchedule({ waves, gantry }: Update): WaveSchedule {
+  return scheduleOf(gantry?.waves ?? gantry?.paused?.waves ?? waves);
+}
+
+/** The schedule stands still from the moment of a pause on. */
+function momentFor({ gantry }: Update, now: Instant): Instant {
+  const hold = gantry?.paused === undefined ? undefined : parseWaveTime(gantry.paused.at);
+  return hold !== undefined && hold < now ? hold : now;
 }

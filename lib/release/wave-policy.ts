@@ -78,7 +78,7 @@ function parseStart(path: string, text: string, place: TextPlace): PolicyWave['s
     throw badPolicy(
       path,
       place,
-      `start_after is ${quote(text)}; expected a count and minutes, hours, days or weeks, such as "30 minutes" or "2 days", or an RFC 3339 time`,
+      `start_after is ${quote(text)}; expected a count and minutes, hours, days or weeks, up to 100 years, such as "30 minutes" or "2 days", or an RFC 3339 time`,
       cause,
     );
   }

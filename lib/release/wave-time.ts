@@ -14,16 +14,22 @@ export const SECOND: Instant = 1_000_000_000n;
 const LENIENT =
   /^\s*(\d{1,4}|[+-]\d{1,6})\s*-\s*(\d{1,2})\s*-\s*(\d{1,2})[T ]\s*(\d{1,2})\s*:\s*(\d{1,2})\s*:\s*(\d{1,2})(\.\d+)?\s*(?:Z|UTC|([+\-\u2212])(\d{2})[:\s]*(\d{2}))\s*$/iu;
 const MAX_LENGTH = 100;
-/** chrono's dates end with the year 262142. */
-const LAST_MS = Date.UTC(262_143, 0, 1) - 1;
+/** chrono's dates end with this year, in local time and in UTC. */
+const LAST_YEAR = 262_142;
+const LAST_MS = Date.UTC(LAST_YEAR + 1, 0, 1) - 1;
 
-/** To the nanosecond; undefined when hosts would refuse the text. */
+/**
+ * To the nanosecond; undefined when hosts would refuse the text. A leap second is read as the second after it, which is how it is
+ * counted everywhere but in chrono's own order; no tool writes one.
+ */
 export function parseWaveTime(text: string): Instant | undefined {
-  const found = text.length <= MAX_LENGTH ? LENIENT.exec(text) : null;
+  // A byte order mark is white space to JavaScript, and not to hosts.
+  const found = text.length <= MAX_LENGTH && !text.includes('\ufeff') ? LENIENT.exec(text) : null;
   if (found === null) return undefined;
   const [, year, month, day, hour, minute, second, fraction = '', sign, offsetHours, offsetMinutes] = found;
   if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 60) return undefined;
   if (Number(offsetHours ?? 0) > 23 || Number(offsetMinutes ?? 0) > 59) return undefined;
+  if (Math.abs(Number(year)) > LAST_YEAR) return undefined;
   const date = new Date(0);
   date.setUTCFullYear(Number(year), Number(month) - 1, Number(day));
   // A day that the month does not have rolls over into the next one.
@@ -82,7 +88,7 @@ export function parseMoment(text: string, now: Date): Instant {
   } catch (cause) {
     throw new GantryError(
       'release/bad-time',
-      `Cannot use ${quote(text)} as a time: expected RFC 3339 such as "2026-12-01T09:00:00Z", or an offset from now such as "in 2 hours"`,
+      `Cannot use ${quote(text)} as a time: expected RFC 3339 such as "2026-12-01T09:00:00Z", or an offset from now such as "in 2 hours", up to 100 years`,
       { text },
       { cause },
     );

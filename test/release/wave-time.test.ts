@@ -40,6 +40,9 @@ const REFUSED = [
   '2026-03-03T18:00:00GMT',
   '2026-03-03T18:00:00Zx',
   '+300000-01-01T00:00:00Z',
+  '+262143-01-01T00:00:00+00:01',
+  '\ufeff2026-03-03T18:00:00Z',
+  '2026-03-03T18:00:00\ufeffZ',
 ];
 
 test('parseWaveTime() reads the times that hosts read', () => {

@@ -3,9 +3,9 @@ import { quote } from '../../errors.ts';
 import { TargetPath } from '../../tuf/target-path.ts';
 import { isWithdrawn } from '../find.ts';
 import type { Update } from '../manifest.ts';
-import { migrationMap, nextStep, rankOf, stepKey, stepsOf, type MigrationMap } from '../migrations.ts';
+import { migrationMap, rankOf, stepKey, stepsOf, walkTo, type MigrationMap } from '../migrations.ts';
 import type { Offer, Report } from './rules.ts';
-import { groupsOf } from './updates.ts';
+import { groupOf, groupsOf } from './updates.ts';
 
 export function lintMigrations({ manifest, targets }: Offer, report: Report): void {
   const { updates, migrations } = manifest;
@@ -19,7 +19,7 @@ export function lintMigrations({ manifest, targets }: Offer, report: Report): vo
       report('migration-loop', at, `the step leads from ${from} to ${to}, which is not higher`);
     for (const name of names) {
       if (Object.hasOwn(targets, name)) continue;
-      if (isTargetName(name)) report('migration-missing', at, `${quote(name)} is not a target`);
+      if (isTargetName(name)) report('migration-missing', at, `${quote(name)} is not a target`, [`migration-missing ${at} ${name}`]);
       else report('bad-name', at, `${quote(name)} is not a name that every client fetches alike`);
     }
   }
@@ -55,8 +55,15 @@ function lintChains(peers: readonly Update[], map: MigrationMap, report: Report)
   const connected = new Set(pairs.filter(({ stuck }) => stuck === undefined).flatMap(({ low, high }) => [low, high]));
   const lowest = Math.min(...pairs.map(({ low }) => low));
   const alone = new Set(pairs.flatMap(({ low, high }) => [low, high]).filter((rank) => !connected.has(rank) && rank !== lowest));
+  const breachesOf = (broken: readonly Pair[]): readonly string[] =>
+    broken.map(({ low, high }) => `no way ${peers.slice(0, 1).map(groupOf).join('')} ${name(low)} ${name(high)}`);
   for (const rank of alone) {
-    report('unreachable-version', 'manifest.migrations', `no chain of steps connects ${name(rank)} with any other release`);
+    report(
+      'unreachable-version',
+      'manifest.migrations',
+      `no chain of steps connects ${name(rank)} with any other release`,
+      breachesOf(pairs.filter(({ low, high }) => low === rank || high === rank)),
+    );
   }
   const gaps = Map.groupBy(
     pairs.filter(({ low, high, stuck }) => stuck !== undefined && !alone.has(low) && !alone.has(high)),
@@ -69,6 +76,7 @@ function lintChains(peers: readonly Update[], map: MigrationMap, report: Report)
       'migration-gap',
       'manifest.migrations',
       `hosts cannot get from ${name(first.low)} to ${name(first.high)}, nor back: no step leads out of ${name(stuck)} towards ${name(first.high)}${more}`,
+      breachesOf([first, ...rest]),
     );
   }
 }
@@ -84,22 +92,4 @@ function pairsOf(peers: readonly Update[], map: MigrationMap): readonly Pair[] {
       .filter((low) => offered.has(low) || offered.has(high))
       .map((low) => ({ low, high, stuck: walk(low) }));
   });
-}
-
-/** Where a host that walks to `high` is stuck; undefined when it arrives. Every version is looked at once. */
-function walkTo(map: MigrationMap, high: number): (from: number) => number | undefined {
-  const known = new Map<number, number | undefined>([[high, undefined]]);
-  return (from) => {
-    const path: number[] = [];
-    let version = from;
-    while (!known.has(version)) {
-      path.push(version);
-      const way = nextStep(map, version, high);
-      if (way === undefined) known.set(version, version);
-      else version = way.to;
-    }
-    const stuck = known.get(version);
-    for (const passed of path) known.set(passed, stuck);
-    return stuck;
-  };
 }

@@ -169,14 +169,20 @@ const RULES: Readonly<Record<ReleaseRuleId, Omit<ReleaseRule, 'id'>>> = {
 /** In the order in which they are documented. */
 export const releaseRules: readonly ReleaseRule[] = Object.entries(RULES).map(([id, rule]) => ({ id, ...rule }));
 
-export type Report = (id: ReleaseRuleId, at: string, message: string) => void;
+/** @param breaches what the finding sums up, in words that no other change to the manifest changes; absent: its message */
+export type Report = (id: ReleaseRuleId, at: string, message: string, breaches?: readonly string[]) => void;
+
+export interface Reported {
+  readonly finding: LintFinding;
+  readonly breaches: readonly string[];
+}
 
 /** Runs a check and returns what it reported, in order. */
-export function collectFindings(check: (report: Report) => void): readonly LintFinding[] {
-  const findings: LintFinding[] = [];
-  check((id, at, message) => {
+export function collectReported(check: (report: Report) => void): readonly Reported[] {
+  const reported: Reported[] = [];
+  check((id, at, message, breaches = [`${id} ${message}`]) => {
     const { severity, fix } = RULES[id];
-    findings.push({ rule: id, severity, at, message, fix });
+    reported.push({ finding: { rule: id, severity, at, message, fix }, breaches });
   });
-  return findings;
+  return reported;
 }

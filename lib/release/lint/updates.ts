@@ -17,9 +17,10 @@ export function lintUpdates({ updates }: Manifest, report: Report): void {
   const seen = new Map<string, number>();
   for (const [index, update] of updates.entries()) {
     const title = titleOf(update);
-    const first = seen.get(title);
-    if (first === undefined) seen.set(title, index);
-    else report('duplicate-update', updatePlace(index), `${title} is there already as update ${first}`);
+    const name = JSON.stringify([update.variant, update.arch, update.version]);
+    const first = seen.get(name);
+    if (first === undefined) seen.set(name, index);
+    else report('duplicate-update', updatePlace(index), `${title} is there already as update ${first}`, [`twice ${name}`]);
     if (isWithdrawn(update)) report('withdrawn', updatePlace(index), `${title} is newer than its max_version ${update.max_version}`);
   }
   for (const peers of groupsOf(updates)) lintMaxVersion(peers, report);
@@ -35,6 +36,7 @@ function lintMaxVersion(peers: readonly (readonly [number, Update])[], report: R
       'max-version-low',
       at,
       `max_version ${maxVersion} is below every update of ${named(variant)}/${named(arch)}: nothing is on offer`,
+      [`nothing on offer ${groupOf(first[1])}`],
     );
   }
   const other = peers.find(([, update]) => update.max_version !== maxVersion);
@@ -47,7 +49,12 @@ function lintMaxVersion(peers: readonly (readonly [number, Update])[], report: R
   }
 }
 
+/** Tells variants and architectures apart, whatever they are called. */
+export function groupOf({ variant, arch }: Pick<Update, 'variant' | 'arch'>): string {
+  return JSON.stringify([variant, arch]);
+}
+
 /** The updates of each variant and architecture, with their places. */
 export function groupsOf(updates: readonly Update[]): readonly (readonly (readonly [number, Update])[])[] {
-  return [...Map.groupBy(updates.entries(), ([, { variant, arch }]) => `${variant}/${arch}`).values()];
+  return [...Map.groupBy(updates.entries(), ([, update]) => groupOf(update)).values()];
 }

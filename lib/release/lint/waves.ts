@@ -42,5 +42,5 @@ function lintPast(update: Update, last: Instant, now: Instant, at: string, repor
 }
 
 function scheduleText(update: Update): string {
-  return `${titleOf(update)} ${JSON.stringify(update.waves)}`;
+  return JSON.stringify([update.variant, update.arch, update.version, update.waves]);
 }
