@@ -7,9 +7,11 @@ const isSupported = (major === 22 && (minor > 22 || (minor === 22 && patch >= 2)
 async function start(): Promise<void> {
   const { enableCompileCache } = await import('node:module');
   const { homedir } = await import('node:os');
-  const { join } = await import('node:path');
+  const { isAbsolute, join } = await import('node:path');
   // Node's default is the shared temporary directory; whoever plants compiled code there would run it where keys are used.
-  enableCompileCache(join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'gantry'));
+  // For the same reason a relative path counts for nothing, as the XDG specification says.
+  const cacheHome = process.env['XDG_CACHE_HOME'];
+  enableCompileCache(join(cacheHome === undefined || !isAbsolute(cacheHome) ? join(homedir(), '.cache') : cacheHome, 'gantry'));
   const { main } = await import('./main.ts');
   await main(process.argv.slice(2));
 }

@@ -121,6 +121,7 @@ export interface ErrorDetails {
   // workspace
   'workspace/not-one': { readonly path: string };
   'workspace/exists': { readonly path: string };
+  'workspace/bad-store': { readonly store: string };
   'workspace/bad-config': { readonly path: string; readonly at: string };
   'workspace/no-repository': { readonly variant: string; readonly arch: string };
   'workspace/no-policy': { readonly name: string; readonly known: readonly string[] };

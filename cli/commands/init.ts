@@ -24,7 +24,8 @@ export const init: CommandSpec = {
     const { createWorkspace } = await import('../../lib/workspace/create.ts');
     const target = pathOf(context, directory);
     const given = textOption(options, 'store') ?? '';
-    const store = given.startsWith('s3://') ? given : pathOf(context, given);
+    // What has a scheme is no path; an empty text must not become the current directory.
+    const store = given === '' || /^[a-z][a-z0-9+.-]*:\/\//iu.test(given) ? given : pathOf(context, given);
     const settings = {
       product: textOption(options, 'product') ?? basename(target),
       // One repository for each variant and architecture.

@@ -48,7 +48,7 @@ async function chosen(session: WorkspaceSession, options: OptionValues): Promise
 async function plan(context: Context, { workspace, store }: WorkspaceSession, repositories: readonly RepositoryName[]): Promise<Outcome> {
   const { planRepository } = await import('../../lib/publish/publish.ts');
   const plans: PublicationPlan[] = [];
-  for (const repository of repositories) plans.push(await planRepository(workspace, store, repository));
+  for (const repository of repositories) plans.push(await planRepository(workspace, store, repository, context.now));
   const writes = plans.flatMap((one) => one.writes);
   return {
     json: { dryRun: true, store: store.description, writes: writes.map(withoutBytes), rollouts: await rolloutsOf(context, plans) },
@@ -77,7 +77,7 @@ async function apply(
   // What one repository lacks is said before another one is published.
   const wanted: RepositoryName[] = [];
   for (const repository of repositories) {
-    if (await mayPublishRoots(context, await planRepository(workspace, store, repository))) wanted.push(repository);
+    if (await mayPublishRoots(context, await planRepository(workspace, store, repository, context.now))) wanted.push(repository);
   }
   for (const repository of wanted) {
     const bars = uploadProgress(context);

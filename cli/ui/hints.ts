@@ -118,6 +118,7 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
 
   'workspace/not-one': 'gantry init NAME --variant V --arch A --store ./public makes one; -C DIR says where yours is',
   'workspace/exists': 'choose a new directory',
+  'workspace/bad-store': '--store ./public names a directory beside or below the workspace',
   'workspace/bad-config': 'correct the file and run the same command again',
   'workspace/no-repository': 'choose with --variant and --arch',
   'workspace/no-policy': 'a name is a file in policies/waves/; anything with a dot or a slash is a path',

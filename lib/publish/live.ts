@@ -1,4 +1,4 @@
-/** The live state of a workspace's repository and the draft on top of it, with the workspace's memory of both kept up. */
+/** The live state of a workspace's repository and the draft on top of it, and the workspace's memory of both. */
 import { isPublished, type Draft } from '../repository/draft.ts';
 import type { Store } from '../store/store.ts';
 import type { RepositoryName } from '../workspace/config.ts';
@@ -9,36 +9,40 @@ import type { Workspace } from '../workspace/workspace.ts';
 import { readLiveState, versionsOf, type LiveState } from './live-state.ts';
 
 /**
- * Reads and verifies, then remembers: roots that somebody else published join the workspace's chain, and the versions
- * become the least that will be believed next time.
+ * Reads and verifies. Nothing in the workspace changes, so it needs no lock.
  *
  * @throws GantryError `workspace/no-root`, and whatever `readLiveState` throws
  */
 export async function readLive(workspace: Workspace, store: Store, repository: RepositoryName): Promise<LiveState> {
   const chain = await requireRootChain(workspace);
-  const live = await readLiveState(store, repository, chain, await readSeenVersions(workspace, repository));
-  if (live.trusted.chain.roots.length > chain.roots.length) await saveRootChain(workspace, live.trusted.chain);
-  const { published } = live.trusted;
-  if (published !== undefined) await saveSeenVersions(workspace, repository, { root: live.rootsStored, ...versionsOf(published) });
-  return live;
+  return readLiveState(store, repository, chain, await readSeenVersions(workspace, repository));
 }
 
 export interface Current {
   readonly live: LiveState;
+  /** Absent, too, when it has become live: whoever published it was cut off before it could tell (design D6). */
   readonly draft?: Draft;
 }
 
-/**
- * What is live, and what waits. A draft that has become live is forgotten: whoever published it was cut off before it
- * could tell (design D6).
- */
+/** What is live, and what waits. Nothing in the workspace changes, so it needs no lock. */
 export async function readCurrent(workspace: Workspace, store: Store, repository: RepositoryName): Promise<Current> {
   const live = await readLive(workspace, store, repository);
   const draft = await readDraft(workspace, repository);
-  if (draft === undefined) return { live };
-  if (!isPublished(draft, live.trusted)) return { live, draft };
-  await forgetDraft(workspace, repository);
-  return { live };
+  return draft === undefined || isPublished(draft, live.trusted) ? { live } : { live, draft };
+}
+
+/**
+ * The same for whoever holds the workspace's lock and is about to change something: roots that somebody else published join the
+ * workspace's chain, the versions become the least that will be believed next time, and a draft that is live is forgotten.
+ */
+export async function takeCurrent(workspace: Workspace, store: Store, repository: RepositoryName): Promise<Current> {
+  const current = await readCurrent(workspace, store, repository);
+  const { live, draft } = current;
+  await saveRootChain(workspace, live.trusted.chain);
+  const { published } = live.trusted;
+  if (published !== undefined) await saveSeenVersions(workspace, repository, { root: live.rootsStored, ...versionsOf(published) });
+  if (draft === undefined && (await readDraft(workspace, repository)) !== undefined) await forgetDraft(workspace, repository);
+  return current;
 }
 
 /** Removes the draft, and every object that no other draft needs. */

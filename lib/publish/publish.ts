@@ -1,6 +1,7 @@
 /** `publish`: what is signed becomes what the world sees. */
 import { GantryError, isGantryError } from '../errors.ts';
 import { deadlineOf, finishDraft, type Draft, type SignedRepository } from '../repository/draft.ts';
+import { assertDraftHolds } from '../repository/draft-check.ts';
 import type { Store } from '../store/store.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { saveDraft, saveSeenVersions } from '../workspace/draft-files.ts';
@@ -8,7 +9,7 @@ import { openObject } from '../workspace/objects.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { applyPublication, type AppliedWrite } from './apply.ts';
 import { versionsOf, type LiveState } from './live-state.ts';
-import { forgetDraft, readCurrent, readLive } from './live.ts';
+import { forgetDraft, readCurrent, readLive, takeCurrent, type Current } from './live.ts';
 import { planPublication, refuseTooLate, type PlannedWrite, type PublicationPlan } from './plan.ts';
 import { redraft } from './sign.ts';
 
@@ -37,10 +38,11 @@ export async function hasSomethingToPublish(workspace: Workspace, store: Store, 
 /**
  * What publishing would write now.
  *
- * @throws GantryError `publish/nothing`, `repository/incomplete`, `repository/moved-on`, `repository/root-transition`
+ * @throws GantryError `publish/nothing`, `repository/incomplete`, `repository/moved-on`, `repository/root-transition`,
+ * `repository/bad-draft`, `repository/expired`
  */
-export async function planRepository(workspace: Workspace, store: Store, repository: RepositoryName): Promise<PublicationPlan> {
-  return (await prepare(workspace, store, repository)).plan;
+export async function planRepository(workspace: Workspace, store: Store, repository: RepositoryName, now: Date): Promise<PublicationPlan> {
+  return prepare(workspace, repository, await readCurrent(workspace, store, repository), now).plan;
 }
 
 /**
@@ -56,7 +58,7 @@ export async function publishRepository(
   options: PublishOptions,
 ): Promise<Publication> {
   const { clock = () => new Date() } = options;
-  const { plan, draft, live, signed } = await prepare(workspace, store, repository);
+  const { plan, draft, live, signed } = prepare(workspace, repository, await takeCurrent(workspace, store, repository), options.now);
   refuseTooLate(plan, clock());
   try {
     const applied = await applyPublication(plan, store, {
@@ -67,10 +69,7 @@ export async function publishRepository(
     await finish(workspace, repository, live, signed);
     return { plan, applied };
   } catch (error) {
-    if (draft !== undefined && isGantryError(error, 'publish/conflict')) {
-      const now = await readLive(workspace, store, repository);
-      await saveDraft(workspace, repository, redraft(draft, now, workspace, options.now));
-    }
+    if (draft !== undefined && isGantryError(error, 'publish/conflict')) await draftAgain(workspace, store, repository, draft, options.now);
     throw error;
   }
 }
@@ -82,9 +81,19 @@ interface Prepared {
   readonly signed: SignedRepository | undefined;
 }
 
-async function prepare(workspace: Workspace, store: Store, repository: RepositoryName): Promise<Prepared> {
-  const { live, draft } = await readCurrent(workspace, store, repository);
+/** What cannot be drafted again stays as it is: signing says why, and the conflict is what happened here. */
+async function draftAgain(workspace: Workspace, store: Store, repository: RepositoryName, draft: Draft, now: Date): Promise<void> {
+  const live = await readLive(workspace, store, repository);
+  try {
+    await saveDraft(workspace, repository, redraft(draft, live, workspace, now));
+  } catch (error) {
+    if (!isGantryError(error)) throw error;
+  }
+}
+
+function prepare(workspace: Workspace, repository: RepositoryName, { live, draft }: Current, now: Date): Prepared {
   const signed = draft === undefined ? undefined : finishDraft(draft, live.trusted);
+  if (draft !== undefined) assertDraftHolds(draft, live.trusted, { now, policy: workspace.expiry });
   const plan = planPublication(live, signed, draft === undefined ? undefined : deadlineOf(draft.changes));
   if (plan.writes.length === 0) {
     const name = `${repository.variant}/${repository.arch}`;
@@ -95,15 +104,15 @@ async function prepare(workspace: Workspace, store: Store, repository: Repositor
   return { plan, live, draft, signed };
 }
 
-/** The draft has become the live state: forget it, and remember what is live. */
+/** What was planned has become the live state: remember it, and forget the draft. */
 async function finish(
   workspace: Workspace,
   repository: RepositoryName,
   live: LiveState,
   signed: SignedRepository | undefined,
 ): Promise<void> {
-  if (signed === undefined) return;
   const root = live.trusted.chain.latest.role.version;
-  await saveSeenVersions(workspace, repository, { root, ...versionsOf(signed.roles) });
-  await forgetDraft(workspace, repository);
+  const roles = signed?.roles ?? live.trusted.published;
+  if (roles !== undefined) await saveSeenVersions(workspace, repository, { root, ...versionsOf(roles) });
+  if (signed !== undefined) await forgetDraft(workspace, repository);
 }

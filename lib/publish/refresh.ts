@@ -5,7 +5,7 @@ import type { Store } from '../store/store.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { draftPath, saveDraft } from '../workspace/draft-files.ts';
 import type { Workspace } from '../workspace/workspace.ts';
-import { readCurrent } from './live.ts';
+import { takeCurrent } from './live.ts';
 
 /**
  * A draft of snapshot and timestamp; with `roles: 'all'` of targets too, which needs the targets keys.
@@ -18,7 +18,7 @@ export async function refreshRepository(
   repository: RepositoryName,
   options: { readonly now: Date; readonly roles: 'online' | 'all' },
 ): Promise<Draft> {
-  const { live, draft: waiting } = await readCurrent(workspace, store, repository);
+  const { live, draft: waiting } = await takeCurrent(workspace, store, repository);
   if (waiting !== undefined) {
     const path = draftPath(workspace, repository);
     throw new GantryError('workspace/draft-waits', `Cannot refresh: the draft ${path} waits already, and publishing it refreshes too`, {

@@ -4,13 +4,16 @@
  * A draft that was overtaken by another publication is drafted again from its changes first: the signatures that it had
  * were over bytes which would not be published any more.
  */
-import type { MissingSignatures } from '../errors.ts';
+import { GantryError, type MissingSignatures } from '../errors.ts';
 import type { PassphraseSource } from '../keys/passphrase.ts';
 import type { Signer } from '../keys/signer.ts';
-import { draftFrom, isBasedOn, pendingRequest, signDraft, type Draft } from '../repository/draft.ts';
+import { draftFrom, isBasedOn, offerAfter, remainingChanges, pendingRequest, signDraft, type Draft } from '../repository/draft.ts';
+import { assertDraftHolds, hasExpired } from '../repository/draft-check.ts';
 import { finishRoot, rootAuthorities, rootRequest } from '../repository/root-draft.ts';
+import type { RootChain } from '../repository/root-chain.ts';
 import { withSignature, type SigningRequest } from '../repository/signing.ts';
 import type { Store } from '../store/store.ts';
+import { signingPayload } from '../tuf/role.ts';
 import type { Envelope, KeyId, Root, Signature, TopRoleName } from '../tuf/types.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { readDraft, saveDraft } from '../workspace/draft-files.ts';
@@ -18,7 +21,7 @@ import { signersAtHand } from '../workspace/key-ring.ts';
 import { readRootChain, readRootDraft, removeRootDraft, saveRootChain, saveRootDraft } from '../workspace/root-files.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import type { LiveState } from './live-state.ts';
-import { readCurrent } from './live.ts';
+import { takeCurrent } from './live.ts';
 
 /** What happened to one role. */
 export interface SignedItem {
@@ -52,13 +55,32 @@ export async function signDrafts(workspace: Workspace, store: Store, options: Si
   if (root !== undefined) items.push(root);
   for (const repository of workspace.config.repositories) {
     if ((await readDraft(workspace, repository)) === undefined) continue;
-    const { live, draft } = await readCurrent(workspace, store, repository);
+    const { live, draft } = await takeCurrent(workspace, store, repository);
     if (draft === undefined) continue;
-    const current = isBasedOn(draft, live.trusted) ? draft : redraft(draft, live, workspace, options.now);
-    if (current !== draft) redrafted.push(repository);
+    const isCurrent = isBasedOn(draft, live.trusted);
+    const current = isCurrent && !hasExpired(draft, options.now) ? draft : redraft(draft, live, workspace, options.now);
+    if (!isCurrent) redrafted.push(repository);
+    // What people cannot read from the changes is not signed.
+    assertDraftHolds(current, live.trusted, { now: options.now, policy: workspace.expiry });
     items.push(...(await signOneDraft({ workspace, repository, draft: current, live, sign, now: options.now })));
   }
   return { items, redrafted };
+}
+
+/** A crash between keeping a complete root and removing its draft leaves both. @throws GantryError `repository/bad-draft` */
+async function forgetFinished(workspace: Workspace, draft: Envelope<Root>, chain: RootChain | undefined): Promise<boolean> {
+  const kept = chain?.roots.find(({ role }) => role.version === draft.signed.version);
+  if (kept === undefined) return false;
+  if (Buffer.compare(signingPayload(kept.role), signingPayload(draft.signed)) !== 0) {
+    const at = 'drafts/root.json';
+    throw new GantryError(
+      'repository/bad-draft',
+      `Cannot sign ${at}: it has version ${draft.signed.version}, and ${draft.signed.version}.root.json is another root; expected the next version`,
+      { at },
+    );
+  }
+  await removeRootDraft(workspace);
+  return true;
 }
 
 type SignRequest = (request: SigningRequest) => Promise<readonly Signature[]>;
@@ -78,6 +100,7 @@ async function signRootDraft(workspace: Workspace, sign: SignRequest): Promise<S
   const draft = await readRootDraft(workspace);
   if (draft === undefined) return undefined;
   const chain = await readRootChain(workspace);
+  if (await forgetFinished(workspace, draft, chain)) return undefined;
   const previous = chain?.latest.role;
   const authorities = rootAuthorities(draft.signed, previous);
   const signatures = await sign(rootRequest(draft, previous));
@@ -94,7 +117,8 @@ async function signRootDraft(workspace: Workspace, sign: SignRequest): Promise<S
 
 /** The same changes on top of what is live now, with numbers that are free now; nothing is signed. */
 export function redraft(draft: Draft, live: LiveState, workspace: Workspace, now: Date): Draft {
-  return draftFrom(live.trusted, draft.changes, { versions: live.versions, now, policy: workspace.expiry });
+  const changes = remainingChanges(draft.changes, offerAfter(live.trusted, []));
+  return draftFrom(live.trusted, changes, { versions: live.versions, now, policy: workspace.expiry });
 }
 
 async function signOneDraft(work: {
@@ -112,6 +136,8 @@ async function signOneDraft(work: {
   for (let request = pendingRequest(draft, root); request !== undefined; request = pendingRequest(draft, root)) {
     const signatures = await sign(request);
     draft = signDraft(draft, signatures, live.trusted, { now, policy: workspace.expiry });
+    // A key that cannot be opened later must not cost what was signed by now.
+    await saveDraft(workspace, repository, draft);
     const after = pendingRequest(draft, root);
     const stuck = after !== undefined && after.role === request.role ? after.missing : [];
     items.push({

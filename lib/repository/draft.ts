@@ -11,6 +11,7 @@
 import { GantryError, quote } from '../errors.ts';
 import { verityImageBytes } from '../image/verity.ts';
 import { applyEdit, type ManifestEdit } from '../release/edit.ts';
+import { isSame } from '../release/find.ts';
 import { assertReleasable, type Offer } from '../release/lint.ts';
 import { writeManifest, type Manifest } from '../release/manifest.ts';
 import { sha256Hex } from '../tuf/hash.ts';
@@ -127,6 +128,19 @@ export function manifestAfter(published: TrustedRepository, changes: readonly Ch
 export function offerAfter(published: TrustedRepository, changes: readonly Change[]): Offer {
   const targets = targetsAfter(published.published?.targets.role.targets ?? {}, changes);
   return { manifest: manifestAfter(published, changes), targets };
+}
+
+/** The changes without those that are live by now: somebody else may have published the same release. */
+export function remainingChanges(changes: readonly Change[], { manifest, targets }: Offer): readonly Change[] {
+  const isLive = (change: Change): boolean => {
+    if (change.kind === 'put-target') return targets[change.path]?.hashes.sha256 === change.file.hashes.sha256;
+    if (change.kind === 'remove-target') return !Object.hasOwn(targets, change.path);
+    if (change.kind === 'remove-update') return !manifest.updates.some((update) => isSame(update, change.update));
+    if (change.kind !== 'add-update') return false;
+    const there = manifest.updates.find((update) => isSame(update, change.update));
+    return there !== undefined && there.images.root === change.update.images.root;
+  };
+  return changes.filter((change) => !isLive(change));
 }
 
 function isEdit(change: Change): change is ManifestEdit {

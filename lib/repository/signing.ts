@@ -31,7 +31,8 @@ export interface SigningRequest {
 /** What an envelope still lacks under every authority that must accept it. */
 export function requestFor(envelope: Envelope, authorities: readonly Authority[]): SigningRequest {
   const role = envelope.signed._type;
-  const signed = new Set(envelope.signatures.map((signature) => signature.keyid));
+  // A signature over other bytes than these is none: its key may sign again.
+  const signed = new Set(authorities.flatMap(({ keys, roleKeys }) => validSigners(envelope, keys, roleKeys)));
   const candidates = new Set<KeyId>();
   const missing: MissingSignatures[] = [];
   for (const { keys, roleKeys } of authorities) {

@@ -23,11 +23,12 @@ const SKELETON_FILE_MAX_BYTES = 1 << 20;
 /**
  * Makes the directory and fills it. Nothing stays behind when it fails.
  *
- * @throws GantryError `workspace/exists`, `release/bad-name`, `files/…`
+ * @throws GantryError `workspace/exists`, `workspace/bad-store`, `release/bad-name`, `files/…`
  */
 export async function createWorkspace(directory: string, options: NewWorkspace): Promise<Workspace> {
   const target = resolve(directory);
   checkName('product', options.product);
+  refuseStore(target, options.store);
   for (const { variant, arch } of options.repositories) {
     checkName('variant', variant);
     checkName('arch', arch);
@@ -45,6 +46,22 @@ export async function createWorkspace(directory: string, options: NewWorkspace):
     throw fromSystemError(error, target, 'make a workspace');
   }
   return openWorkspace(target);
+}
+
+/** What a server shows to everybody must hold neither the workspace nor the keys beside it. */
+function refuseStore(target: string, store: string): void {
+  if (store.startsWith('s3://')) return;
+  const place = resolve(target, store);
+  const isInside = !relative(place, target).startsWith('..');
+  if (store !== '' && !isInside && !/^[a-z][a-z0-9+.-]*:\/\//iu.test(store)) return;
+  const problem = isInside ? `it is, or holds, the workspace ${quote(target)}` : 'it is no directory';
+  throw new GantryError(
+    'workspace/bad-store',
+    `Cannot publish to ${quote(store === '' ? place : store)}: ${problem}; expected a directory of its own, or s3://BUCKET/PREFIX`,
+    {
+      store,
+    },
+  );
 }
 
 async function refuseOccupied(target: string): Promise<void> {

@@ -64,10 +64,14 @@ export async function readSeenVersions(workspace: Workspace, repository: Reposit
   }
 }
 
+/** Never lowers what is remembered. */
 export async function saveSeenVersions(workspace: Workspace, repository: RepositoryName, seen: SeenVersions): Promise<void> {
   const path = seenPath(workspace, repository);
+  const before = await readSeenVersions(workspace, repository);
+  const most = (role: keyof SeenVersions): number => Math.max(seen[role], before?.[role] ?? 0);
+  const highest: SeenVersions = { root: most('root'), timestamp: most('timestamp'), snapshot: most('snapshot'), targets: most('targets') };
   await mkdir(dirname(path), { recursive: true });
-  await writeFileAtomic(path, `${JSON.stringify(seen)}\n`);
+  await writeFileAtomic(path, `${JSON.stringify(highest)}\n`);
 }
 
 async function readIfThere(path: string, maxBytes: number): Promise<Uint8Array | undefined> {

@@ -3,7 +3,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { GantryError, isGantryError, quote } from '../errors.ts';
 import { writeNewFile } from '../files/atomic.ts';
 import { listKeyFiles, openKeySigner, readPublicKeyFile, type KeyFile } from '../keys/key-file.ts';
@@ -23,7 +23,8 @@ export interface NamedKey {
 /** `$XDG_CONFIG_HOME/gantry/keys/PRODUCT`, by default below `~/.config`. */
 export function defaultKeysDirectory(product: string, env: Readonly<Record<string, string | undefined>>): string {
   const config = env['XDG_CONFIG_HOME'];
-  return join(config !== undefined && config !== '' ? config : join(homedir(), '.config'), 'gantry', 'keys', product);
+  // The XDG specification: a relative path counts for nothing.
+  return join(config !== undefined && isAbsolute(config) ? config : join(homedir(), '.config'), 'gantry', 'keys', product);
 }
 
 function publicFolder(workspace: Workspace): string {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { publishRepository, planRepository } from '../../lib/publish/publish.ts';
-import { readLive } from '../../lib/publish/live.ts';
+import { readLive, takeCurrent } from '../../lib/publish/live.ts';
 import { refreshRepository } from '../../lib/publish/refresh.ts';
 import { draftRoot, specOf } from '../../lib/repository/root-draft.ts';
 import { openWorkspace } from '../../lib/workspace/workspace.ts';
@@ -85,7 +85,7 @@ test('planRepository() writes nothing', async (t) => {
   const engineer = await engineerWithRoot(t);
   await addVersion(engineer, '1.0.0');
   await sign(engineer);
-  const { writes } = await planRepository(engineer.workspace, engineer.store, METAL);
+  const { writes } = await planRepository(engineer.workspace, engineer.store, METAL, engineer.now);
   assert.equal(writes.at(-1)?.path, 'metal/x86_64/timestamp.json');
   await assert.rejects(stat(metadata(engineer, '1.root.json')));
 });
@@ -95,7 +95,7 @@ test('publishRepository() leaves the live repository as it was when any write fa
   const liveBefore = await readFile(metadata(engineer, 'timestamp.json'));
   await addVersion(engineer, '1.1.0');
   await sign(engineer);
-  const { writes } = await planRepository(engineer.workspace, engineer.store, METAL);
+  const { writes } = await planRepository(engineer.workspace, engineer.store, METAL, engineer.now);
   for (let arrived = 0; arrived < writes.length; arrived += 1) {
     // Each try gets one write further than the one before.
     const store = failingStore(engineer.store, arrived === 0 ? 0 : 1, 'before');
@@ -141,7 +141,7 @@ test('publishRepository() looks whether a write arrived when its answer was lost
   const engineer = await engineerWithRelease(t, '1.0.0');
   await addVersion(engineer, '1.1.0');
   await sign(engineer);
-  const { writes } = await planRepository(engineer.workspace, engineer.store, METAL);
+  const { writes } = await planRepository(engineer.workspace, engineer.store, METAL, engineer.now);
   const store = failingStore(engineer.store, writes.length - 1, 'after');
   await publishRepository(engineer.workspace, store, METAL, { now: engineer.now });
   const live = await readLive(engineer.workspace, engineer.store, METAL);
@@ -202,7 +202,7 @@ test('publishRepository() stops at a target file that has other bytes', async (t
   const engineer = await engineerWithRoot(t);
   await addVersion(engineer, '1.0.0');
   await sign(engineer);
-  const { writes } = await planRepository(engineer.workspace, engineer.store, METAL);
+  const { writes } = await planRepository(engineer.workspace, engineer.store, METAL, engineer.now);
   const image = writes.find(({ kind, bytes }) => kind === 'target' && bytes === undefined);
   assert.ok(image !== undefined);
   await mkdir(join(engineer.storeDirectory, 'targets'), { recursive: true });
@@ -270,7 +270,7 @@ test('publishRepository() publishes a root by itself, and another workspace adop
     applied.map(({ write }) => write.path),
     ['metal/x86_64/2.root.json'],
   );
-  const live = await readLive(colleague.workspace, colleague.store, METAL);
+  const { live } = await takeCurrent(colleague.workspace, colleague.store, METAL);
   assert.equal(live.trusted.chain.latest.role.version, 2);
   assert.equal((await requireRootChain(colleague.workspace)).latest.role.version, 2);
 });

@@ -55,6 +55,17 @@ test('createWorkspace() leaves nothing behind when a name is not allowed', async
   assert.deepEqual(await readdir(directory), []);
 });
 
+test('createWorkspace() refuses a store that would show the workspace to everybody, and makes nothing', async (t) => {
+  const directory = await temporaryDirectory(t);
+  for (const store of ['', '.', '..', '../..', '/', 'http://example.com/x', '../os']) {
+    await assert.rejects(createWorkspace(join(directory, 'os'), { product: 'os', repositories: [METAL], store }), {
+      code: 'workspace/bad-store',
+    });
+  }
+  assert.deepEqual(await readdir(directory), []);
+  await createWorkspace(join(directory, 'os'), { product: 'os', repositories: [METAL], store: 'public' });
+});
+
 test('parseConfig() names the line or the member that is wrong', () => {
   const good = 'product = "os"\nstore = "public"\n[[repository]]\nvariant = "metal"\narch = "x86_64"\n';
   assert.equal(parseConfig(good, 'gantry.toml').product, 'os');

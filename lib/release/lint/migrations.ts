@@ -57,12 +57,16 @@ function lintChains(peers: readonly Update[], map: MigrationMap, report: Report)
   const alone = new Set(pairs.flatMap(({ low, high }) => [low, high]).filter((rank) => !connected.has(rank) && rank !== lowest));
   const breachesOf = (broken: readonly Pair[]): readonly string[] =>
     broken.map(({ low, high }) => `no way ${peers.slice(0, 1).map(groupOf).join('')} ${name(low)} ${name(high)}`);
-  for (const rank of alone) {
+  const around = Map.groupBy(
+    pairs.flatMap((pair) => [pair.low, pair.high].filter((rank) => alone.has(rank)).map((rank) => [rank, pair] as const)),
+    ([rank]) => rank,
+  );
+  for (const [rank, broken] of around) {
     report(
       'unreachable-version',
       'manifest.migrations',
       `no chain of steps connects ${name(rank)} with any other release`,
-      breachesOf(pairs.filter(({ low, high }) => low === rank || high === rank)),
+      breachesOf(broken.map(([, pair]) => pair)),
     );
   }
   const gaps = Map.groupBy(

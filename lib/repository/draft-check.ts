@@ -1,0 +1,92 @@
+/**
+ * Whether a draft is what its changes make, before anybody signs it and before anything of it is published.
+ *
+ * A draft travels: through version control, by mail, by hand. What is to be signed must follow from the changes that people can
+ * read, and what is published must be accepted by every host that has accepted the live state.
+ */
+import { GantryError } from '../errors.ts';
+import { dateOf } from '../tuf/date.ts';
+import { assertPortable } from '../tuf/lint.ts';
+import { sealEnvelope, signingPayload } from '../tuf/role.ts';
+import type { Role, Snapshot, Timestamp } from '../tuf/types.ts';
+import { draftFrom, type Draft } from './draft.ts';
+import type { ExpiryPolicy } from './expiry.ts';
+import { metaOf, type TrustedRepository } from './trusted.ts';
+
+/** True when a drafted role has expired, or will not outlive this moment: it must be drafted again. */
+export function hasExpired({ roles }: Draft, now: Date): boolean {
+  return Object.values(roles).some(({ signed }) => dateOf(signed.expires) <= now);
+}
+
+/**
+ * @param published what the draft is based on
+ * @throws GantryError `repository/bad-draft` when a role is not what the changes make, or would take hosts back;
+ * `repository/expired`; `tuf/not-portable`; `release/…` when a change makes no sense
+ */
+export function assertDraftHolds(
+  draft: Draft,
+  published: TrustedRepository,
+  { now, policy }: { readonly now: Date; readonly policy: ExpiryPolicy },
+): void {
+  const { targets, snapshot, timestamp } = draft.roles;
+  const live = published.published;
+  for (const name of ['targets', 'snapshot', 'timestamp'] as const) {
+    const before = live?.[name].role.version ?? 0;
+    if (draft.versions[name] <= before) {
+      throw badDraft(`versions.${name}`, `it is ${draft.versions[name]}, and ${before} is published: hosts would refuse it`);
+    }
+  }
+  const expected = draftFrom(published, draft.changes, { versions: draft.versions, now, policy });
+  if (Buffer.compare(draft.manifest ?? Buffer.alloc(0), expected.manifest ?? Buffer.alloc(0)) !== 0) {
+    throw badDraft('manifest', 'it is not what the changes make of the published one');
+  }
+  compare('targets', targets?.signed, expected.roles.targets?.signed);
+  const child = targets === undefined ? live?.targets : sealEnvelope(targets);
+  const nextSnapshot: Snapshot | undefined = snapshot && {
+    ...live?.snapshot.role,
+    ...snapshot.signed,
+    version: draft.versions.snapshot,
+    meta: { ...live?.snapshot.role.meta, ...(child === undefined ? {} : { 'targets.json': metaOf(child) }) },
+  };
+  compare('snapshot', snapshot?.signed, nextSnapshot);
+  const nextTimestamp: Timestamp | undefined = timestamp && {
+    ...live?.timestamp.role,
+    ...timestamp.signed,
+    version: draft.versions.timestamp,
+    meta: snapshot === undefined ? timestamp.signed.meta : { 'snapshot.json': metaOf(sealEnvelope(snapshot)) },
+  };
+  compare('timestamp', timestamp?.signed, nextTimestamp);
+  for (const envelope of [targets, snapshot, timestamp]) {
+    if (envelope === undefined) continue;
+    assertPortable(envelope.signed);
+    refuseExpired(envelope.signed, now);
+  }
+}
+
+/** Dates are chosen when a role is drafted; everything else follows. */
+function compare(name: string, found: Role | undefined, expected: Role | undefined): void {
+  if (found === undefined || expected === undefined) {
+    // A parent waits for its child.
+    if (found === undefined && (expected === undefined || name !== 'targets')) return;
+    throw badDraft(`roles.${name}`, found === undefined ? 'it is missing' : 'no change asks for it');
+  }
+  if (Buffer.compare(signingPayload(found), signingPayload({ ...expected, expires: found.expires })) !== 0) {
+    throw badDraft(`roles.${name}`, 'it is not what the changes make of the published one');
+  }
+}
+
+function refuseExpired({ _type: role, version, expires }: Role, now: Date): void {
+  if (dateOf(expires) > now) return;
+  throw new GantryError(
+    'repository/expired',
+    `Cannot use the drafted ${role} version ${version}: it expired at ${expires}; expected one that is valid now`,
+    {
+      role,
+      expires,
+    },
+  );
+}
+
+function badDraft(at: string, problem: string): GantryError {
+  return new GantryError('repository/bad-draft', `Cannot use the draft: ${at}: ${problem}; expected a draft as gantry made it`, { at });
+}
