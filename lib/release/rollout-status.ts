@@ -37,8 +37,15 @@ export function rolloutStatus(update: Update, now: Date): RolloutStatus {
   if (hold !== undefined) return { state: 'paused', ...shares, pausedAt: dateOfInstant(hold), ...(next === undefined ? {} : { next }) };
   const ends = dateOfInstant(last);
   if (ready === SEEDS) return { state: 'done', ...shares, ends };
-  const waitsForNobody = times.filter((time) => time === undefined).length;
-  return { state: ready === waitsForNobody ? 'scheduled' : 'running', ...shares, ends, ...(next === undefined ? {} : { next }) };
+  const state = ready === times.filter((time) => time === undefined).length && !hasBegun(update, at) ? 'scheduled' : 'running';
+  return { state, ...shares, ends, ...(next === undefined ? {} : { next }) };
+}
+
+const LONG_AGO: Instant = -(10n ** 30n);
+
+/** By the schedule that was meant: in a resumed one, hosts that had their turn before the pause wait for nobody. */
+function hasBegun(update: Update, now: Instant): boolean {
+  return offeredSeeds(update, now) > offeredSeeds(update, LONG_AGO);
 }
 
 /** While a rollout is paused its waves name a moment that is only there to be far away. */

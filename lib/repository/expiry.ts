@@ -8,7 +8,6 @@ import type { TopRoleName, TufDate } from '../tuf/types.ts';
 export type ExpiryPolicy = Readonly<Record<TopRoleName, number>>;
 
 const WEEK = 7 * 24 * 3600;
-const MAX_LIFE = 100 * 365 * 24 * 3600;
 
 /** Bottlerocket's `2w-2w-1w`, and 52 weeks for a root. */
 const defaultExpiryPolicy: ExpiryPolicy = {
@@ -49,7 +48,6 @@ function lifeOf(member: string, value: unknown): number {
   } catch (cause) {
     throw badPolicy(member, cause instanceof Error ? cause.message : String(cause), cause);
   }
-  if (seconds > MAX_LIFE) throw badPolicy(member, `it is ${JSON.stringify(value)}; expected at most 100 years`);
   if (seconds <= 0) throw badPolicy(member, `it is ${JSON.stringify(value)}; expected more than nothing`);
   return seconds;
 }

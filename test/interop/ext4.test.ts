@@ -63,7 +63,8 @@ test('the five-minute path makes, publishes, verifies and downloads two releases
   t.after(async () => server.close());
   const url = new URL('metal/x86_64', server.url).href;
   assert.match(await run(workspace, 'verify', url, '--root', '1.root.json', '--targets'), /Verified: metadata and 16 targets/u);
-  assert.match(await run(workspace, 'lint'), /0 errors, 0 warnings/u);
+  // The first release has zstd images alone, which stock hosts cannot install.
+  assert.match(await run(workspace, 'lint'), /0 errors, 1 warning\./u);
   const names = (await readdir(join(store, 'targets'))).map((name) => name.slice(65));
   for (const [pattern, tool, version] of [
     [/1\.2\.0-.*root\.ext4\.zst$/u, 'zstd', '1.2.0'],

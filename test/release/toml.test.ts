@@ -4,9 +4,9 @@ import { isGantryError } from '../../lib/errors.ts';
 import { parseToml, placeText, type TomlPath } from '../../lib/release/toml.ts';
 
 const places = (text: string, ...paths: readonly TomlPath[]): readonly string[] => {
-  const { placeOf } = parseToml(text, 'f.toml');
+  const toml = parseToml(text, 'f.toml');
   return paths.map((path) => {
-    const { line, column } = placeOf(path);
+    const { line, column } = toml.placeOf(path);
     return `${line}:${column}`;
   });
 };

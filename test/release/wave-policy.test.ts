@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { isGantryError } from '../../lib/errors.ts';
 import { readySeeds, scheduleOf, SEEDS } from '../../lib/release/eligibility.ts';
 import type { Update } from '../../lib/release/manifest.ts';
@@ -161,6 +162,24 @@ test('parseWavePolicy() refuses a file without waves, whatever else it is', () =
     '__proto__.waves = [{ start_after = "1 hour", fleet_percentage = 5 }]': 'line 1, column 1: it has no waves',
   }))
     assert.ok(refusal(text).startsWith(at), `${text}: ${refusal(text)}`);
+});
+
+test('parseWavePolicy() gives a policy or a typed error for any text, in no time', () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.stringMatching(/^[[\]{}"'=a-z0-9\n .,#-]*$/u)), (text) => {
+      try {
+        parseWavePolicy(text, 'p.toml');
+      } catch (error) {
+        assert.ok(isGantryError(error), String(error));
+      }
+    }),
+    { numRuns: 2000 },
+  );
+  for (const deep of ['['.repeat(50_000), `a = ${'['.repeat(50_000)}${']'.repeat(50_000)}`, `${'a.'.repeat(50_000)}b = 1`])
+    assert.throws(
+      () => parseWavePolicy(deep, 'p.toml'),
+      (error: Error) => isGantryError(error) && error.message.length < 400,
+    );
 });
 
 test('parseWavePolicy() reads a mebibyte of waves in time that does not explode', () => {
