@@ -7,6 +7,7 @@ import type { OptionSpec, OptionValues } from './program.ts';
 /** Before or after any command. */
 export const globalOptions: readonly OptionSpec[] = [
   { flags: '-C, --workspace <dir>', description: 'act in this workspace instead of the current directory' },
+  { flags: '--store <where>', description: 'act on this store instead of the one in gantry.toml' },
   { flags: '--json', description: 'print one JSON object on stdout' },
   { flags: '-y, --yes', description: 'answer yes to every question' },
   { flags: '-q, --quiet', description: 'no progress and no notes' },

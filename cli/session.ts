@@ -14,9 +14,11 @@ export interface WorkspaceSession {
 /** @throws GantryError `workspace/not-one`, `workspace/bad-config` */
 export async function openWorkspaceSession(context: Context, options: OptionValues): Promise<WorkspaceSession> {
   const { openWorkspace } = await import('../lib/workspace/workspace.ts');
-  const { openStore } = await import('../lib/publish/open-store.ts');
-  const workspace = await openWorkspace(pathOf(context, textOption(options, 'workspace') ?? '.'));
-  return { workspace, store: await openStore(workspace) };
+  const { openStore, withStore } = await import('../lib/publish/open-store.ts');
+  const configured = await openWorkspace(pathOf(context, textOption(options, 'workspace') ?? '.'));
+  const store = textOption(options, 'store');
+  const workspace = store === undefined ? configured : withStore(configured, store, context.cwd);
+  return { workspace, store: await openStore(workspace, context.env) };
 }
 
 export interface KeySession {

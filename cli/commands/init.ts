@@ -25,7 +25,7 @@ export const init: CommandSpec = {
     const target = pathOf(context, directory);
     const given = textOption(options, 'store') ?? '';
     // What has a scheme is no path; an empty text must not become the current directory.
-    const store = given === '' || /^[a-z][a-z0-9+.-]*:\/\//iu.test(given) ? given : pathOf(context, given);
+    const store = given === '' || given === 'command' || /^[a-z][a-z0-9+.-]*:\/\//iu.test(given) ? given : pathOf(context, given);
     const settings = {
       product: textOption(options, 'product') ?? basename(target),
       // One repository for each variant and architecture.

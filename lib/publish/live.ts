@@ -15,7 +15,7 @@ import { readLiveState, versionsOf, type LiveState } from './live-state.ts';
  */
 export async function readLive(workspace: Workspace, store: Store, repository: RepositoryName): Promise<LiveState> {
   const chain = await requireRootChain(workspace);
-  return readLiveState(store, repository, chain, await readSeenVersions(workspace, repository));
+  return readLiveState(store, repository, chain, await readSeenVersions(workspace, store.description, repository));
 }
 
 export interface Current {
@@ -40,7 +40,8 @@ export async function takeCurrent(workspace: Workspace, store: Store, repository
   const { live, draft } = current;
   await saveRootChain(workspace, live.trusted.chain);
   const { published } = live.trusted;
-  if (published !== undefined) await saveSeenVersions(workspace, repository, { root: live.rootsStored, ...versionsOf(published) });
+  if (published !== undefined)
+    await saveSeenVersions(workspace, store.description, repository, { root: live.rootsStored, ...versionsOf(published) });
   if (draft === undefined && (await readDraft(workspace, repository)) !== undefined) await forgetDraft(workspace, repository);
   return current;
 }

@@ -66,7 +66,7 @@ export async function publishRepository(
       clock,
       openTarget: async (write) => openObject(workspace, write.path, write),
     });
-    await finish(workspace, repository, live, signed);
+    await finish(workspace, store, repository, live, signed);
     return { plan, applied };
   } catch (error) {
     if (draft !== undefined && isGantryError(error, 'publish/conflict')) await draftAgain(workspace, store, repository, draft, options.now);
@@ -107,12 +107,13 @@ function prepare(workspace: Workspace, repository: RepositoryName, { live, draft
 /** What was planned has become the live state: remember it, and forget the draft. */
 async function finish(
   workspace: Workspace,
+  store: Store,
   repository: RepositoryName,
   live: LiveState,
   signed: SignedRepository | undefined,
 ): Promise<void> {
   const root = live.trusted.chain.latest.role.version;
   const roles = signed?.roles ?? live.trusted.published;
-  if (roles !== undefined) await saveSeenVersions(workspace, repository, { root, ...versionsOf(roles) });
+  if (roles !== undefined) await saveSeenVersions(workspace, store.description, repository, { root, ...versionsOf(roles) });
   if (signed !== undefined) await forgetDraft(workspace, repository);
 }

@@ -184,7 +184,8 @@ async function infoOf(path: StorePath, file: string): Promise<ObjectInfo | undef
 /** A rename always changes the inode or the times, so these are a version. */
 function describe(
   path: StorePath,
-  { ino, size, mtimeNs }: { readonly ino: bigint; readonly size: bigint; readonly mtimeNs: bigint },
+  { ino, size, mtimeNs, mtime }: { readonly ino: bigint; readonly size: bigint; readonly mtimeNs: bigint; readonly mtime: Date },
 ): ObjectInfo {
-  return { path, lengthBytes: Number(size), version: [ino, size, mtimeNs].map((part) => part.toString(36)).join('-') as StoreVersion };
+  const version = [ino, size, mtimeNs].map((part) => part.toString(36)).join('-') as StoreVersion;
+  return { path, lengthBytes: Number(size), version, modified: mtime };
 }

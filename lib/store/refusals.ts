@@ -1,8 +1,8 @@
-/** What a directory store refuses, and what the file system said in the words of a store. */
+/** What stores refuse, and what the file system said in the words of a store. */
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GantryError, isGantryError, quote } from '../errors.ts';
-import type { Expect, ObjectInfo, StorePath } from './store.ts';
+import type { ByteSource, Expect, ObjectInfo, StorePath } from './store.ts';
 
 /** What Gantry keeps for itself in a directory store; the lock is held while an object is looked at and replaced. */
 const OWN_FOLDER = '.gantry';
@@ -63,6 +63,26 @@ export function missing(path: string, call: string, cause?: unknown): GantryErro
   return new GantryError('store/missing', `Cannot ${call} ${quote(path)}: it is not in the store`, { path }, { cause });
 }
 
-export function failed(path: StorePath, call: string, problem: string): GantryError {
+export function failed(path: string, call: string, problem: string): GantryError {
   return new GantryError('store/failed', `Cannot ${call} ${quote(path)}: ${problem}`, { path, call });
+}
+
+/** So that a source without an end is not sent, or kept, without an end. @throws GantryError `store/source-changed` */
+export function refuseMoreBytes(path: StorePath, source: ByteSource, lengthBytes: number): void {
+  if (lengthBytes <= source.lengthBytes) return;
+  throw new GantryError(
+    'store/source-changed',
+    `Cannot write ${quote(path)}: its source gave more than ${source.lengthBytes} bytes; expected exactly so many`,
+    { path },
+  );
+}
+
+/** @throws GantryError `store/source-changed` */
+export function refuseOtherBytes(path: StorePath, source: ByteSource, lengthBytes: number, sha256: string): void {
+  if (lengthBytes === source.lengthBytes && sha256 === source.sha256) return;
+  throw new GantryError(
+    'store/source-changed',
+    `Cannot write ${quote(path)}: its source gave ${lengthBytes} bytes, SHA-256 ${sha256}; expected ${source.lengthBytes} bytes, SHA-256 ${source.sha256}`,
+    { path },
+  );
 }

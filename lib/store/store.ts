@@ -32,6 +32,8 @@ export interface ObjectInfo {
   readonly version: StoreVersion;
   /** When the store keeps it beside the object. */
   readonly sha256?: string;
+  /** When it was written, by the store's clock. */
+  readonly modified?: Date;
 }
 
 export interface StoredObject {
@@ -56,6 +58,11 @@ export interface WriteOptions {
 export interface Store {
   /** What a person calls it: a directory, `s3://bucket/prefix`. */
   readonly description: string;
+  /**
+   * Who says that the conditions of writes hold: its vendor, or nobody yet. Absent: this code keeps them itself.
+   * What is not kept by this code is probed before anything is published (design D6).
+   */
+  readonly conditions?: 'documented' | 'unknown';
   /** @throws GantryError `store/missing`, `store/denied`, `store/failed` */
   read(path: StorePath, options?: ReadOptions): Promise<StoredObject>;
   /** Undefined when it is missing; @throws GantryError `store/denied`, `store/failed` */

@@ -24,16 +24,22 @@ export interface BucketSettings {
 export interface WorkspaceConfig {
   /** First part of every image target's name. */
   readonly product: string;
-  /** A directory, absolute or relative to the workspace, or `s3://BUCKET/PREFIX`. */
+  /** A directory, absolute or relative to the workspace, `s3://BUCKET/PREFIX`, or `command`. */
   readonly store: string;
+  /** Where hosts reach the store: `VARIANT/ARCH/timestamp.json` and `targets/` lie below it. */
+  readonly url?: string;
   readonly repositories: readonly RepositoryName[];
   /** How the bucket is reached and written to, when the store is one. */
   readonly s3?: BucketSettings;
+  /** The program that uploads, when the store is `command`. */
+  readonly command?: { readonly program: readonly string[] };
 }
 
 const schema = z.strictObject({
   product: z.string(),
   store: z.string().min(1),
+  url: z.url({ protocol: /^https?$/u }).optional(),
+  command: z.strictObject({ program: z.array(z.string().min(1)).min(1) }).optional(),
   s3: z
     .strictObject({
       region: z.string().min(1).optional(),
@@ -62,7 +68,7 @@ export function parseConfig(text: string, path: string): WorkspaceConfig {
     const at = `${placeText(document.placeOf(member))}${member.length === 0 ? '' : ` (${member.join('.')})`}`;
     throw badConfig(path, at, issue?.message ?? 'it has another shape', result.error);
   }
-  const { product, store, repository, s3 } = result.data;
+  const { product, store, url, command, repository, s3 } = result.data;
   const check = (what: 'product' | 'variant' | 'arch', name: string): string => {
     try {
       return checkName(what, name);
@@ -77,7 +83,14 @@ export function parseConfig(text: string, path: string): WorkspaceConfig {
     if (seen.has(name)) throw badConfig(path, 'repository', `${name} is there twice; expected each variant and arch once`);
     seen.add(name);
   }
-  return { product, store, repositories: repository, ...(s3 === undefined ? {} : { s3: s3Settings(s3) }) };
+  return {
+    product,
+    store,
+    repositories: repository,
+    ...(url === undefined ? {} : { url }),
+    ...(command === undefined ? {} : { command }),
+    ...(s3 === undefined ? {} : { s3: s3Settings(s3) }),
+  };
 }
 
 function s3Settings(table: NonNullable<z.infer<typeof schema>['s3']>): BucketSettings {

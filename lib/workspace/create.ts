@@ -48,9 +48,9 @@ export async function createWorkspace(directory: string, options: NewWorkspace):
   return openWorkspace(target);
 }
 
-/** What a server shows to everybody must hold neither the workspace nor the keys beside it. */
-function refuseStore(target: string, store: string): void {
-  if (store.startsWith('s3://')) return;
+/** What a server shows to everybody must hold neither the workspace nor the keys beside it. @throws GantryError `workspace/bad-store` */
+export function refuseStore(target: string, store: string): void {
+  if (store.startsWith('s3://') || store === 'command') return;
   const place = resolve(target, store);
   const isInside = !relative(place, target).startsWith('..');
   if (store !== '' && !isInside && !/^[a-z][a-z0-9+.-]*:\/\//iu.test(store)) return;

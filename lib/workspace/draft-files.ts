@@ -1,4 +1,5 @@
 /** Drafts on disk (`drafts/VARIANT/ARCH.json`), and what this workspace published last. */
+import { hash } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
@@ -43,13 +44,17 @@ export interface SeenVersions {
 const version = z.int().min(0);
 const seenSchema = z.object({ root: version, timestamp: version, snapshot: version, targets: version });
 
-function seenPath(workspace: Workspace, { variant, arch }: RepositoryName): string {
-  return privatePath(workspace, 'published', variant, `${arch}.json`);
+/** Each store has a history of its own. */
+function seenPath(workspace: Workspace, store: string, { variant, arch }: RepositoryName): string {
+  return privatePath(workspace, 'published', hash('sha256', store, 'hex').slice(0, 16), variant, `${arch}.json`);
 }
 
-/** @throws GantryError `workspace/bad-config` when the record is torn: it guards against rollback, so it is not ignored */
-export async function readSeenVersions(workspace: Workspace, repository: RepositoryName): Promise<SeenVersions | undefined> {
-  const path = seenPath(workspace, repository);
+/**
+ * @param store what it is called
+ * @throws GantryError `workspace/bad-config` when the record is torn: it guards against rollback, so it is not ignored
+ */
+export async function readSeenVersions(workspace: Workspace, store: string, repository: RepositoryName): Promise<SeenVersions | undefined> {
+  const path = seenPath(workspace, store, repository);
   const bytes = await readIfThere(path, 1 << 16);
   if (bytes === undefined) return undefined;
   try {
@@ -65,9 +70,9 @@ export async function readSeenVersions(workspace: Workspace, repository: Reposit
 }
 
 /** Never lowers what is remembered. */
-export async function saveSeenVersions(workspace: Workspace, repository: RepositoryName, seen: SeenVersions): Promise<void> {
-  const path = seenPath(workspace, repository);
-  const before = await readSeenVersions(workspace, repository);
+export async function saveSeenVersions(workspace: Workspace, store: string, repository: RepositoryName, seen: SeenVersions): Promise<void> {
+  const path = seenPath(workspace, store, repository);
+  const before = await readSeenVersions(workspace, store, repository);
   const most = (role: keyof SeenVersions): number => Math.max(seen[role], before?.[role] ?? 0);
   const highest: SeenVersions = { root: most('root'), timestamp: most('timestamp'), snapshot: most('snapshot'), targets: most('targets') };
   await mkdir(dirname(path), { recursive: true });

@@ -119,9 +119,9 @@ test('looking changes nothing: a draft that is live stays for whoever holds the 
 
 test('saveSeenVersions() never lowers what is remembered', async (t) => {
   const { workspace } = await engineerWithRoot(t);
-  await saveSeenVersions(workspace, METAL, { root: 2, timestamp: 9, snapshot: 8, targets: 7 });
-  await saveSeenVersions(workspace, METAL, { root: 3, timestamp: 4, snapshot: 8, targets: 1 });
-  assert.deepEqual(await readSeenVersions(workspace, METAL), { root: 3, timestamp: 9, snapshot: 8, targets: 7 });
+  await saveSeenVersions(workspace, './public', METAL, { root: 2, timestamp: 9, snapshot: 8, targets: 7 });
+  await saveSeenVersions(workspace, './public', METAL, { root: 3, timestamp: 4, snapshot: 8, targets: 1 });
+  assert.deepEqual(await readSeenVersions(workspace, './public', METAL), { root: 3, timestamp: 9, snapshot: 8, targets: 7 });
 });
 
 test('sign() goes on after a crash between keeping the root and removing its draft', async (t) => {

@@ -55,7 +55,7 @@ export function createMemoryStore(hooks: MemoryStoreHooks = {}): Store {
         refuseUnexpected(path, expected);
         writes += 1;
         const version = `${writes}-${sha256}` as StoreVersion;
-        objects.set(path, { info: { path, lengthBytes: bytes.length, version, sha256 }, bytes });
+        objects.set(path, { info: { path, lengthBytes: bytes.length, version, sha256, modified: new Date() }, bytes });
         return version;
       }),
     async *list(prefix) {

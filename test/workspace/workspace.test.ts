@@ -210,12 +210,15 @@ test('prepareRelease() refuses an image that changes while it is read', async (t
 
 test('readSeenVersions() does not take a torn record for none', async (t) => {
   const { workspace } = await newEngineer(t);
-  assert.equal(await readSeenVersions(workspace, METAL), undefined);
+  assert.equal(await readSeenVersions(workspace, './public', METAL), undefined);
   const seen = { root: 1, timestamp: 4, snapshot: 3, targets: 2 };
-  await saveSeenVersions(workspace, METAL, seen);
-  assert.deepEqual(await readSeenVersions(workspace, METAL), seen);
-  await writeFile(join(workspace.directory, '.gantry', 'published', 'metal', 'x86_64.json'), '{"root":');
-  await assert.rejects(readSeenVersions(workspace, METAL), { code: 'workspace/bad-config' });
+  await saveSeenVersions(workspace, './public', METAL, seen);
+  assert.deepEqual(await readSeenVersions(workspace, './public', METAL), seen);
+  assert.equal(await readSeenVersions(workspace, './elsewhere', METAL), undefined);
+  const published = join(workspace.directory, '.gantry', 'published');
+  const [store = ''] = await readdir(published);
+  await writeFile(join(published, store, 'metal', 'x86_64.json'), '{"root":');
+  await assert.rejects(readSeenVersions(workspace, './public', METAL), { code: 'workspace/bad-config' });
 });
 
 test('readRootChain() refuses a chain with a link that was changed or lost', async (t) => {

@@ -10,7 +10,8 @@ import type { CompletedPart, PutObjectCommandInput } from '@aws-sdk/client-s3';
 import { createHash } from 'node:crypto';
 import { refuseAborted } from '../../errors.ts';
 import type { ByteSource, StorePath, WriteOptions } from '../store.ts';
-import { refuseMoreBytes, refuseOtherBytes, type S3Context, type Sdk } from './context.ts';
+import { refuseMoreBytes, refuseOtherBytes } from '../refusals.ts';
+import type { S3Context, Sdk } from './context.ts';
 
 /** S3 takes 10,000 parts, of 5 MiB at least. */
 const MAX_PARTS = 10_000;

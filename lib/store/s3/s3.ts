@@ -15,7 +15,8 @@ import { GantryError, quote, refuseAborted } from '../../errors.ts';
 import { isStorePath, joinStorePath } from '../path.ts';
 import { cacheControlOf } from '../cache-control.ts';
 import type { ByteSource, Expect, ObjectInfo, ReadOptions, Store, StoredObject, StorePath, StoreVersion, WriteOptions } from '../store.ts';
-import { refuseMoreBytes, refuseOtherBytes, type S3Context, type Sdk } from './context.ts';
+import { refuseMoreBytes, refuseOtherBytes } from '../refusals.ts';
+import type { S3Context, Sdk } from './context.ts';
 import { isMissing, isRefusal, isRefusedCondition, notS3, storeFailure, type Attempt } from './failures.ts';
 import { s3Url, type S3Location, type S3Settings } from './location.ts';
 import { putInParts } from './parts.ts';
@@ -62,6 +63,7 @@ interface Described {
   readonly ETag?: string | undefined;
   readonly ContentLength?: number | undefined;
   readonly Metadata?: Record<string, string> | undefined;
+  readonly LastModified?: Date | undefined;
 }
 
 class S3Store implements Store {
@@ -218,9 +220,9 @@ class S3Store implements Store {
       );
       // Every listing of S3 names its bucket; a page that happens to be XML does not.
       if (page.Name === undefined) throw notS3(this.#attempted('ListObjectsV2', location.bucket));
-      for (const { Key = '', ETag, Size = 0 } of page.Contents ?? []) {
+      for (const { Key = '', ETag, Size = 0, LastModified } of page.Contents ?? []) {
         const path = Key.slice(before.length);
-        if (isStorePath(path)) yield this.#describe('ListObjectsV2', path, { ETag, ContentLength: Size });
+        if (isStorePath(path)) yield this.#describe('ListObjectsV2', path, { ETag, ContentLength: Size, LastModified });
       }
       token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
     } while (token !== undefined);
@@ -241,10 +243,16 @@ class S3Store implements Store {
   }
 
   /** An ETag is the only version that S3 has; what answers without one is no S3. */
-  #describe(call: string, path: StorePath, { ETag, ContentLength = 0, Metadata }: Described): ObjectInfo {
+  #describe(call: string, path: StorePath, { ETag, ContentLength = 0, Metadata, LastModified }: Described): ObjectInfo {
     if (ETag === undefined) throw notS3(this.#attempted(call, path));
     const sha256 = Metadata?.[SHA256_KEY];
-    return { path, lengthBytes: ContentLength, version: ETag as StoreVersion, ...(sha256 === undefined ? {} : { sha256 }) };
+    return {
+      path,
+      lengthBytes: ContentLength,
+      version: ETag as StoreVersion,
+      ...(sha256 === undefined ? {} : { sha256 }),
+      ...(LastModified === undefined ? {} : { modified: LastModified }),
+    };
   }
 
   /** A connection that breaks in the middle of a body is the store's failure, too. */
