@@ -47,6 +47,7 @@ const EXCEPTIONS: Readonly<Partial<Record<ErrorCode, number>>> = {
   'image/bad-zstd': EXIT.refused,
   'image/too-long': EXIT.refused,
   'keys/bad-signature': EXIT.refused,
+  'publish/bad-plan': EXIT.input,
   'publish/no-manifest': EXIT.refused,
   'publish/nothing': EXIT.input,
   'publish/rolled-back': EXIT.refused,

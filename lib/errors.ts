@@ -130,7 +130,19 @@ export interface ErrorDetails {
   'workspace/object-missing': { readonly path: string; readonly sha256: string };
 
   // publish
-  'publish/conflict': { readonly path: string; readonly expected: string; readonly found: string };
+  'publish/conflict': {
+    readonly path: string;
+    readonly expected: string;
+    readonly found: string;
+    /** What is live instead, where that is known. */
+    readonly published?: {
+      readonly timestamp: number;
+      readonly at?: string;
+      readonly signedBy: readonly string[];
+      readonly releases: readonly string[];
+    };
+  };
+  'publish/bad-plan': { readonly path: string; readonly at: string };
   'publish/rolled-back': { readonly role: string; readonly published: number; readonly live: number };
   'publish/too-late': { readonly repository: string; readonly notAfter: string };
   'publish/nothing': { readonly repository: string };

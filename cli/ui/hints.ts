@@ -127,6 +127,7 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'workspace/object-missing': 'gantry release add makes the release again from its images',
 
   'publish/conflict': `${SIGN_AND_PUBLISH} makes the draft again on top of what they published`,
+  'publish/bad-plan': 'gantry publish --plan FILE makes the plan again',
   'publish/rolled-back': LOOK,
   'publish/too-late': 'run gantry wave pause or resume again: it replaces the one that came too late; --lead gives more time for signing',
   'publish/nothing': 'gantry release add makes a draft, gantry status shows where things stand',

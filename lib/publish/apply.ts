@@ -117,8 +117,8 @@ async function applyWrite(write: PlannedWrite, store: Store, options: ApplyOptio
   }
 }
 
-/** @throws GantryError `publish/target-differs` */
-async function isThere(write: PlannedWrite, store: Store): Promise<boolean> {
+/** Whether the store has these very bytes under that name. @throws GantryError `publish/target-differs` */
+export async function isThere(write: PlannedWrite, store: Store): Promise<boolean> {
   if (write.bytes !== undefined) {
     // One byte more than ours is enough to know that it is another file.
     const found = await readObject(store, write.path, write.lengthBytes + 1).catch((error: unknown) => {

@@ -31,6 +31,8 @@ export interface LiveState {
   readonly rootsStored: number;
   /** What `timestamp.json` must still be when it is replaced; absent before the first publication. */
   readonly timestampVersion?: StoreVersion;
+  /** When `timestamp.json` was written, by the store's clock. */
+  readonly publishedAt?: Date;
   /** The next version numbers that nobody has taken. */
   readonly versions: FreeVersions;
 }
@@ -63,6 +65,7 @@ export async function readLiveState(store: Store, repository: RepositoryName, ch
     trusted,
     rootsStored: stored,
     timestampVersion: timestamp.version,
+    ...(timestamp.modified === undefined ? {} : { publishedAt: timestamp.modified }),
     versions: await freeVersions(store, repository, live),
   };
 }
@@ -159,7 +162,7 @@ export async function readObject(
   store: Store,
   path: StorePath,
   maxBytes: number,
-): Promise<{ readonly bytes: Uint8Array; readonly version: StoreVersion } | undefined> {
+): Promise<{ readonly bytes: Uint8Array; readonly version: StoreVersion; readonly modified?: Date } | undefined> {
   try {
     const { info, body } = await store.read(path);
     const chunks: Uint8Array[] = [];
@@ -174,7 +177,7 @@ export async function readObject(
       }
       chunks.push(chunk);
     }
-    return { bytes: Buffer.concat(chunks), version: info.version };
+    return { bytes: Buffer.concat(chunks), version: info.version, ...(info.modified === undefined ? {} : { modified: info.modified }) };
   } catch (error) {
     if (isGantryError(error, 'store/missing')) return undefined;
     throw error;

@@ -6,15 +6,15 @@
 import { GantryError } from '../errors.ts';
 import { isSame, isWithdrawn } from '../release/find.ts';
 import { parseManifest, type Manifest, type Update } from '../release/manifest.ts';
-import { MANIFEST_PATH, type SignedRepository } from '../repository/draft.ts';
+import { MANIFEST_PATH, type FreeVersions, type SignedRepository } from '../repository/draft.ts';
 import { verifyUnder } from '../repository/trusted.ts';
 import { metadataPath, targetPath } from '../store/layout.ts';
-import type { CacheClass, Expect, StorePath } from '../store/store.ts';
+import type { CacheClass, Expect, StorePath, StoreVersion } from '../store/store.ts';
 import { tufDate } from '../tuf/date.ts';
 import { TargetPath } from '../tuf/target-path.ts';
 import type { Root, Sha256Hex, SignedRole, TargetFile } from '../tuf/types.ts';
 import type { RepositoryName } from '../workspace/config.ts';
-import type { LiveState } from './live-state.ts';
+import { versionsOf, type LiveState } from './live-state.ts';
 
 export interface PlannedWrite {
   readonly kind: 'root' | 'target' | 'role' | 'timestamp';
@@ -28,8 +28,17 @@ export interface PlannedWrite {
   readonly bytes?: Uint8Array;
 }
 
+/** The live state that a plan was computed from: it may be carried out while that has not changed. */
+export interface PlanBase {
+  /** Highest `N.root.json` in the store, 0 when there is none. */
+  readonly roots: number;
+  /** What is live, and the store's own token of that `timestamp.json`; absent before the first publication. */
+  readonly timestamp?: FreeVersions & { readonly storeVersion: StoreVersion };
+}
+
 export interface PublicationPlan {
   readonly repository: RepositoryName;
+  readonly base: PlanBase;
   /** In the order in which they happen. */
   readonly writes: readonly PlannedWrite[];
   /** When `timestamp.json` must have been replaced; absent: any time will do. */
@@ -50,10 +59,16 @@ export function planPublication(live: LiveState, signed?: SignedRepository, notA
   const { repository } = live;
   return {
     repository,
+    base: baseOf(live),
     writes: [...rootWrites(live), ...(signed === undefined ? [] : [...targetWrites(live, signed), ...roleWrites(live, signed)])],
     ...(notAfter === undefined ? {} : { notAfter }),
     changed: signed?.manifest === undefined ? [] : changedUpdates(live.trusted.manifest, parseManifest(signed.manifest)),
   };
+}
+
+export function baseOf({ rootsStored, timestampVersion, trusted: { published } }: LiveState): PlanBase {
+  if (published === undefined || timestampVersion === undefined) return { roots: rootsStored };
+  return { roots: rootsStored, timestamp: { ...versionsOf(published), storeVersion: timestampVersion } };
 }
 
 /** `max_version` moves with every release: it matters only where it withdraws one. */

@@ -1,16 +1,18 @@
 /** `publish`: what is signed becomes what the world sees. */
 import { GantryError, isGantryError } from '../errors.ts';
-import { deadlineOf, finishDraft, type Draft, type SignedRepository } from '../repository/draft.ts';
+import { deadlineOf, finishDraft, isPublished, type Draft, type SignedRepository } from '../repository/draft.ts';
 import { assertDraftHolds } from '../repository/draft-check.ts';
 import type { Store } from '../store/store.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { saveDraft, saveSeenVersions } from '../workspace/draft-files.ts';
 import { openObject } from '../workspace/objects.ts';
 import type { Workspace } from '../workspace/workspace.ts';
-import { applyPublication, type AppliedWrite } from './apply.ts';
+import { applyPublication, isThere, type AppliedWrite } from './apply.ts';
 import { versionsOf, type LiveState } from './live-state.ts';
 import { forgetDraft, readCurrent, readLive, takeCurrent, type Current } from './live.ts';
-import { planPublication, refuseTooLate, type PlannedWrite, type PublicationPlan } from './plan.ts';
+import { overtakenBy } from './overtaken.ts';
+import { baseOf, planPublication, refuseTooLate, type PlannedWrite, type PublicationPlan } from './plan.ts';
+import { assertPlanHolds, statePlan, type StatedPlan } from './plan-file.ts';
 import { redraft } from './sign.ts';
 
 export interface PublishOptions {
@@ -22,12 +24,18 @@ export interface PublishOptions {
   readonly concurrency?: number;
   readonly onProgress?: (write: PlannedWrite, bytes: number) => void;
   readonly onApplied?: (applied: AppliedWrite) => void;
+  /** Signs the draft that was made again because a version number was taken; without it that is a conflict. */
+  readonly signAgain?: (repository: RepositoryName) => Promise<void>;
 }
 
 export interface Publication {
   readonly plan: PublicationPlan;
+  /** Empty when all of it was live already. */
   readonly applied: readonly AppliedWrite[];
 }
+
+/** Crashed publishers leave a number or two behind, never many. */
+const MAX_NUMBERS_TRIED = 5;
 
 /** True when a draft or a root waits for this repository. */
 export async function hasSomethingToPublish(workspace: Workspace, store: Store, repository: RepositoryName): Promise<boolean> {
@@ -45,9 +53,20 @@ export async function planRepository(workspace: Workspace, store: Store, reposit
   return prepare(workspace, repository, await readCurrent(workspace, store, repository), now).plan;
 }
 
+/** The same, and what a plan file says of it. */
+export async function stateRepository(
+  workspace: Workspace,
+  store: Store,
+  repository: RepositoryName,
+  now: Date,
+): Promise<{ readonly plan: PublicationPlan; readonly stated: StatedPlan }> {
+  const { plan, draft } = prepare(workspace, repository, await readCurrent(workspace, store, repository), now);
+  return { plan, stated: statePlan(plan, draft) };
+}
+
 /**
  * Publishes what is signed. When somebody else took one of our version numbers, the draft is made again with the next free
- * ones, so that signing and publishing once more is all it takes (design D5).
+ * ones: it is signed again at once, or signing and publishing once more is all it takes (design D5).
  *
  * @throws GantryError what `planRepository` and `applyPublication` throw, `publish/too-late`
  */
@@ -57,21 +76,64 @@ export async function publishRepository(
   repository: RepositoryName,
   options: PublishOptions,
 ): Promise<Publication> {
-  const { clock = () => new Date() } = options;
-  const { plan, draft, live, signed } = prepare(workspace, repository, await takeCurrent(workspace, store, repository), options.now);
-  refuseTooLate(plan, clock());
-  try {
-    const applied = await applyPublication(plan, store, {
-      ...options,
-      clock,
-      openTarget: async (write) => openObject(workspace, write.path, write),
-    });
-    await finish(workspace, store, repository, live, signed);
-    return { plan, applied };
-  } catch (error) {
-    if (draft !== undefined && isGantryError(error, 'publish/conflict')) await draftAgain(workspace, store, repository, draft, options.now);
-    throw error;
+  for (let tried = 1; ; tried += 1) {
+    const prepared = prepare(workspace, repository, await takeCurrent(workspace, store, repository), options.now);
+    try {
+      return await carryOut(workspace, store, prepared, options);
+    } catch (error) {
+      if (prepared.draft === undefined || !isGantryError(error, 'publish/conflict')) throw error;
+      const live = await readLive(workspace, store, repository);
+      const redrafted = await draftAgain(workspace, live, prepared.draft, options.now);
+      const numberTaken = live.timestampVersion === prepared.live.timestampVersion;
+      if (!numberTaken) throw await overtakenBy(workspace, live, error.details, error);
+      if (!redrafted || options.signAgain === undefined || tried >= MAX_NUMBERS_TRIED) throw error;
+      await options.signAgain(repository);
+    }
   }
+}
+
+/**
+ * Carries out a plan that was made earlier, exactly, or not at all.
+ *
+ * @param file where it stands, for messages
+ * @throws GantryError `publish/conflict` when the live repository is another one by now, `publish/bad-plan`, and whatever
+ * `publishRepository` throws
+ */
+export async function publishPlan(
+  workspace: Workspace,
+  store: Store,
+  { stated, file }: { readonly stated: StatedPlan; readonly file: string },
+  options: PublishOptions,
+): Promise<Publication> {
+  const { repository, base, draft } = stated;
+  const { live } = await takeCurrent(workspace, store, repository);
+  const moved = {
+    path: `${repository.variant}/${repository.arch}/timestamp.json`,
+    expected: describeBase(base),
+    found: describeBase(baseOf(live)),
+  };
+  // Whoever was cut off behind the last write asks once more.
+  const isDone = draft === undefined ? stated.writes.every(({ path }) => isStoredRoot(path, live)) : isPublished(draft, live.trusted);
+  if (isDone) return { plan: { repository, base, writes: [], changed: [] }, applied: [] };
+  if (base.timestamp?.storeVersion !== live.timestampVersion || live.rootsStored < base.roots)
+    throw await overtakenBy(workspace, live, moved);
+  const prepared = prepare(workspace, repository, draft === undefined ? { live } : { live, draft }, options.now);
+  assertPlanHolds(stated, prepared.plan, file);
+  try {
+    return await carryOut(workspace, store, prepared, options);
+  } catch (error) {
+    if (!isGantryError(error, 'publish/conflict')) throw error;
+    throw await overtakenBy(workspace, await readLive(workspace, store, repository), error.details, error);
+  }
+}
+
+function isStoredRoot(path: string, { rootsStored }: LiveState): boolean {
+  const [, version] = /\/(\d+)\.root\.json$/u.exec(path) ?? [];
+  return version !== undefined && Number(version) <= rootsStored;
+}
+
+function describeBase({ roots, timestamp }: StatedPlan['base']): string {
+  return timestamp === undefined ? `${roots} roots and no publication` : `timestamp ${timestamp.timestamp}`;
 }
 
 interface Prepared {
@@ -79,16 +141,6 @@ interface Prepared {
   readonly live: LiveState;
   readonly draft: Draft | undefined;
   readonly signed: SignedRepository | undefined;
-}
-
-/** What cannot be drafted again stays as it is: signing says why, and the conflict is what happened here. */
-async function draftAgain(workspace: Workspace, store: Store, repository: RepositoryName, draft: Draft, now: Date): Promise<void> {
-  const live = await readLive(workspace, store, repository);
-  try {
-    await saveDraft(workspace, repository, redraft(draft, live, workspace, now));
-  } catch (error) {
-    if (!isGantryError(error)) throw error;
-  }
 }
 
 function prepare(workspace: Workspace, repository: RepositoryName, { live, draft }: Current, now: Date): Prepared {
@@ -104,14 +156,46 @@ function prepare(workspace: Workspace, repository: RepositoryName, { live, draft
   return { plan, live, draft, signed };
 }
 
+async function carryOut(workspace: Workspace, store: Store, prepared: Prepared, options: PublishOptions): Promise<Publication> {
+  const { plan, live, signed } = prepared;
+  const { clock = () => new Date() } = options;
+  refuseTooLate(plan, clock());
+  await refuseMissingObjects(workspace, store, plan);
+  const applied = await applyPublication(plan, store, {
+    ...options,
+    clock,
+    openTarget: async (write) => openObject(workspace, write.path, write),
+  });
+  await finish(workspace, store, live, signed);
+  return { plan, applied };
+}
+
+/** Before the first byte is sent: what is not here must be in the store. @throws GantryError `workspace/object-missing` */
+async function refuseMissingObjects(workspace: Workspace, store: Store, { writes }: PublicationPlan): Promise<void> {
+  for (const write of writes) {
+    if (write.bytes !== undefined) continue;
+    try {
+      await openObject(workspace, write.path, write);
+    } catch (error) {
+      if (!isGantryError(error, 'workspace/object-missing') || !(await isThere(write, store))) throw error;
+    }
+  }
+}
+
+/** What cannot be drafted again stays as it is: signing says why, and the conflict is what happened here. */
+async function draftAgain(workspace: Workspace, live: LiveState, draft: Draft, now: Date): Promise<boolean> {
+  try {
+    await saveDraft(workspace, live.repository, redraft(draft, live, workspace, now));
+    return true;
+  } catch (error) {
+    if (!isGantryError(error)) throw error;
+    return false;
+  }
+}
+
 /** What was planned has become the live state: remember it, and forget the draft. */
-async function finish(
-  workspace: Workspace,
-  store: Store,
-  repository: RepositoryName,
-  live: LiveState,
-  signed: SignedRepository | undefined,
-): Promise<void> {
+async function finish(workspace: Workspace, store: Store, live: LiveState, signed: SignedRepository | undefined): Promise<void> {
+  const { repository } = live;
   const root = live.trusted.chain.latest.role.version;
   const roles = signed?.roles ?? live.trusted.published;
   if (roles !== undefined) await saveSeenVersions(workspace, store.description, repository, { root, ...versionsOf(roles) });

@@ -15,6 +15,7 @@ const DIRECTORY: StoreKind = {
   name: 'a directory',
   versionOfEqualBytes: 'other',
   listedObjects: 50,
+  cancelled: 'removed',
   make: async (t) => {
     const root = join(await temporaryDirectory(t), 'public');
     return { store: createDirectoryStore(root), leftovers: async () => readdir(join(root, '.gantry', 'uploads')).catch(() => []) };
@@ -28,6 +29,7 @@ testStoreContract({
   name: 'in memory',
   versionOfEqualBytes: 'other',
   listedObjects: 50,
+  cancelled: 'removed',
   make: async () => ({ store: createMemoryStore(), leftovers: async () => [] }),
 });
 

@@ -25,6 +25,8 @@ export interface StoreKind {
   readonly versionOfEqualBytes: 'equal' | 'other';
   /** How many objects to list: more than it lists at once. */
   readonly listedObjects: number;
+  /** What a cancelled large write has sent is kept for the next try, or not. */
+  readonly cancelled: 'kept' | 'removed';
   readonly make: (t: TestContext) => Promise<StoreUnderTest>;
 }
 
@@ -227,7 +229,7 @@ function testSources({ name, make }: StoreKind): void {
 }
 
 /** Apart from the rest, since not every double in memory can be cancelled. */
-export function testCancelling({ name, make }: StoreKind): void {
+export function testCancelling({ name, cancelled, make }: StoreKind): void {
   test(`a store leaves nothing when a write was cancelled before it began and it is ${name}`, async (t) => {
     const under = await make(t);
     for (const lengthBytes of [0, 3, 20 * MIB]) {
@@ -237,7 +239,7 @@ export function testCancelling({ name, make }: StoreKind): void {
     await refuteTraces(under);
   });
 
-  test(`a store leaves nothing when a large write is cancelled and it is ${name}`, async (t) => {
+  test(`a store shows nothing when a large write is cancelled and it is ${name}`, async (t) => {
     const under = await make(t);
     const bytes = imageBytes(40 * MIB);
     // Within the first part, with parts on their way, and right before the end.
@@ -252,6 +254,12 @@ export function testCancelling({ name, make }: StoreKind): void {
         },
       };
       await assert.rejects(under.store.write(LARGE, source, options('absent', stop.signal)), { code: 'aborted' });
+    }
+    if (cancelled === 'kept') {
+      assert.equal((await under.leftovers(LARGE)).length, 1);
+      await under.store.write(LARGE, bytesSource(bytes), options('absent'));
+      assert.deepEqual(await collect((await under.store.read(LARGE)).body), Buffer.from(bytes));
+      await under.store.remove(LARGE);
     }
     await refuteTraces(under);
   });

@@ -4,14 +4,16 @@
  * Rules:
  * - parts go up a few at a time, each with its own checksum; what comes out is joined only when the whole was what was announced;
  * - the condition is part of the last call, which joins the parts: until then nothing is visible;
- * - parts that will not be joined are removed; what a dead publisher left, `gantry gc` removes.
+ * - parts that can never be joined are removed; those of a try that was cut off stay for the next one (`resume.ts`), and what nobody
+ *   comes back for, `gantry gc` removes.
  */
 import type { CompletedPart, PutObjectCommandInput } from '@aws-sdk/client-s3';
 import { createHash } from 'node:crypto';
-import { refuseAborted } from '../../errors.ts';
+import { isGantryError, refuseAborted } from '../../errors.ts';
 import type { ByteSource, StorePath, WriteOptions } from '../store.ts';
 import { refuseMoreBytes, refuseOtherBytes } from '../refusals.ts';
 import type { S3Context, Sdk } from './context.ts';
+import { findEarlierUpload, sentBefore, type EarlierUpload } from './resume.ts';
 
 /** S3 takes 10,000 parts, of 5 MiB at least. */
 const MAX_PARTS = 10_000;
@@ -38,20 +40,25 @@ export async function putInParts(
   const { path, options } = write;
   const { IfNoneMatch, IfMatch, ...creation } = input;
   const named = { Bucket: input.Bucket, Key: input.Key };
-  const begin = new sdk.CreateMultipartUploadCommand({ ...creation, ChecksumAlgorithm: 'SHA256' });
-  // The signal does not cut this call: an upload whose answer is lost could not be removed.
-  const begun = await context.attempt('CreateMultipartUpload', path, async () => client.send(begin), options.signal);
-  const upload = { ...named, UploadId: begun.UploadId };
+  const begin = async (): Promise<EarlierUpload> => {
+    const create = new sdk.CreateMultipartUploadCommand({ ...creation, ChecksumAlgorithm: 'SHA256' });
+    // The signal does not cut this call: an upload whose answer is lost could not be removed.
+    const { UploadId } = await context.attempt('CreateMultipartUpload', path, async () => client.send(create), options.signal);
+    return { upload: { ...named, UploadId }, parts: new Map() };
+  };
+  refuseAborted(options.signal);
+  const { upload, parts: earlier } = (await findEarlierUpload(context, sdk, named)) ?? (await begin());
   try {
-    const parts = await sendParts(context, sdk, upload, write);
+    const parts = await sendParts(context, sdk, { upload, parts: earlier }, write);
     refuseAborted(options.signal);
     const condition = { ...(IfNoneMatch === undefined ? {} : { IfNoneMatch }), ...(IfMatch === undefined ? {} : { IfMatch }) };
     const complete = new sdk.CompleteMultipartUploadCommand({ ...upload, ...condition, MultipartUpload: { Parts: parts } });
     const { ETag } = await write.conclude('CompleteMultipartUpload', async () => client.send(complete));
     return ETag;
   } catch (error) {
+    const isCutOff = isGantryError(error, 'store/failed') || isGantryError(error, 'store/credentials') || isGantryError(error, 'aborted');
     // What went wrong is worth more than what goes wrong while tidying up.
-    await client.send(new sdk.AbortMultipartUploadCommand(upload)).catch(() => undefined);
+    if (!isCutOff) await client.send(new sdk.AbortMultipartUploadCommand(upload)).catch(() => undefined);
     throw error;
   }
 }
@@ -59,7 +66,7 @@ export async function putInParts(
 async function sendParts(
   { client, attempt }: S3Context,
   sdk: Sdk,
-  upload: { readonly Bucket: string | undefined; readonly Key: string | undefined; readonly UploadId: string | undefined },
+  { upload, parts: earlier }: EarlierUpload,
   { path, source, options }: PartedWrite,
 ): Promise<CompletedPart[]> {
   const partBytes = Math.max(PART_BYTES, Math.ceil(source.lengthBytes / MAX_PARTS));
@@ -72,14 +79,11 @@ async function sendParts(
   let sent = 0;
   const send = async (number: number, bytes: Buffer): Promise<void> => {
     const ChecksumSHA256 = createHash('sha256').update(bytes).digest('base64');
+    const before = sentBefore(earlier.get(number), ChecksumSHA256, bytes.length);
     const part = { ...upload, PartNumber: number, Body: bytes, ChecksumSHA256 };
     const abortSignal = options.signal === undefined ? {} : { abortSignal: options.signal };
-    const { ETag } = await attempt(
-      'UploadPart',
-      path,
-      async () => client.send(new sdk.UploadPartCommand(part), abortSignal),
-      options.signal,
-    );
+    const { ETag } =
+      before ?? (await attempt('UploadPart', path, async () => client.send(new sdk.UploadPartCommand(part), abortSignal), options.signal));
     if (bytes.length === partBytes) free.push(bytes);
     sent += bytes.length;
     options.onProgress?.(sent);

@@ -11,7 +11,7 @@
 import type { PutObjectCommandInput } from '@aws-sdk/client-s3';
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import { GantryError, quote, refuseAborted } from '../../errors.ts';
+import { GantryError, isGantryError, quote, refuseAborted } from '../../errors.ts';
 import { isStorePath, joinStorePath } from '../path.ts';
 import { cacheControlOf } from '../cache-control.ts';
 import type { ByteSource, Expect, ObjectInfo, ReadOptions, Store, StoredObject, StorePath, StoreVersion, WriteOptions } from '../store.ts';
@@ -135,7 +135,7 @@ class S3Store implements Store {
             path,
             source,
             options,
-            conclude: async (call, work) => this.#conclude(call, path, options, work),
+            conclude: async (call, work) => this.#conclude(call, { path, source, options }, work),
           });
     if (etag !== undefined) return etag as StoreVersion;
     const info = await this.head(path);
@@ -147,12 +147,23 @@ class S3Store implements Store {
   }
 
   /** Only what the server answers is its failure: what the source throws comes out as it is. */
-  async #conclude<T>(call: string, path: StorePath, { expect, signal }: WriteOptions, work: () => Promise<T>): Promise<T> {
+  async #conclude<T>(
+    call: string,
+    { path, source, options }: { readonly path: StorePath; readonly source: ByteSource; readonly options: WriteOptions },
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const { expect, signal } = options;
     try {
       return await work();
     } catch (error) {
       if (isRefusedCondition(error)) throw await this.#conflict(path, expect, error);
-      throw storeFailure(error, this.#attempted(call, path, signal));
+      const failure = storeFailure(error, this.#attempted(call, path, signal));
+      // Some servers cut the connection instead of answering when a condition is refused: what has other bytes is not ours.
+      if (isGantryError(failure, 'store/failed') && expect === 'absent') {
+        const found = await this.head(path).catch(() => undefined);
+        if (found?.sha256 !== undefined && found.sha256 !== source.sha256) throw await this.#conflict(path, expect, error);
+      }
+      throw failure;
     }
   }
 
@@ -174,7 +185,7 @@ class S3Store implements Store {
       Body: bytes,
       ChecksumSHA256: Buffer.from(source.sha256, 'hex').toString('base64'),
     };
-    const { ETag } = await this.#conclude('PutObject', path, options, async () =>
+    const { ETag } = await this.#conclude('PutObject', { path, source, options }, async () =>
       this.#context.client.send(new this.#sdk.PutObjectCommand(input), abort(options.signal)),
     );
     options.onProgress?.(bytes.length);

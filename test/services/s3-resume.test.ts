@@ -1,0 +1,90 @@
+/** A large object whose upload was cut off: the next try sends only what is missing, from any machine. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ListMultipartUploadsCommand, UploadPartCommand } from '@aws-sdk/client-s3';
+import { parseStorePath } from '../../lib/store/path.ts';
+import { bytesSource } from '../../lib/store/source.ts';
+import type { ByteSource, Store, WriteOptions } from '../../lib/store/store.ts';
+import { imageBytes, inChunks } from '../support/bytes.ts';
+import { countRequests } from '../support/s3-requests.ts';
+import { S3_SERVER_KINDS, skipReason, startS3Server, type S3Server } from '../support/s3-server.ts';
+import { collect } from '../support/simulator.ts';
+import { storeIn } from './aws-environment.ts';
+
+const PATH = parseStorePath('targets/large.img');
+const MIB = 1 << 20;
+/** Five parts of 8 MiB. */
+const BYTES = imageBytes(40 * MIB);
+const SOURCE = bytesSource(BYTES);
+const OPTIONS: WriteOptions & { readonly expect: 'absent' } = {
+  expect: 'absent',
+  cacheClass: 'immutable',
+  contentType: 'application/octet-stream',
+};
+
+/** Three parts are on the server when it is cut off. */
+async function cutOff(store: Store): Promise<void> {
+  const stop = new AbortController();
+  const source: ByteSource = {
+    ...SOURCE,
+    async *open() {
+      yield* inChunks(BYTES.subarray(0, 25 * MIB), MIB);
+      await delay(1500);
+      stop.abort();
+      yield* inChunks(BYTES.subarray(25 * MIB), MIB);
+    },
+  };
+  await assert.rejects(store.write(PATH, source, { ...OPTIONS, signal: stop.signal }), { code: 'aborted' });
+}
+
+for (const kind of S3_SERVER_KINDS) {
+  describe(kind, { skip: await skipReason(kind) }, () => {
+    let server: S3Server;
+    before(async () => {
+      server = await startS3Server(kind);
+    });
+    after(async () => server.stop());
+
+    const uploads = async (bucket: string): Promise<number> =>
+      (await server.client.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: `os/${PATH}` }))).Uploads?.length ?? 0;
+
+    test(`write() to ${kind} sends only the parts that are missing when an earlier try was cut off`, async () => {
+      const bucket = await server.bucket('resume');
+      await cutOff(await storeIn(server, bucket));
+      const fresh = await storeIn(server, bucket);
+      const { byKind } = await countRequests(server.endpoint, async () => void (await fresh.write(PATH, SOURCE, OPTIONS)));
+      assert.equal(byKind['PUT part'], 2);
+      assert.deepEqual(await collect((await fresh.read(PATH)).body), Buffer.from(BYTES));
+      assert.equal((await fresh.head(PATH))?.sha256, SOURCE.sha256);
+      assert.equal(await uploads(bucket), 0);
+    });
+
+    test(`write() to ${kind} takes no part for its own whose bytes are others`, async () => {
+      const bucket = await server.bucket('resume');
+      const store = await storeIn(server, bucket);
+      await cutOff(store);
+      const listed = await server.client.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: `os/${PATH}` }));
+      const UploadId = listed.Uploads?.[0]?.UploadId;
+      const Body = Buffer.alloc(8 * MIB, 'x');
+      await server.client.send(
+        new UploadPartCommand({ Bucket: bucket, Key: `os/${PATH}`, UploadId, PartNumber: 2, Body, ChecksumAlgorithm: 'SHA256' }),
+      );
+      const { byKind } = await countRequests(server.endpoint, async () => void (await store.write(PATH, SOURCE, OPTIONS)));
+      assert.equal(byKind['PUT part'], 3);
+      assert.deepEqual(await collect((await store.read(PATH)).body), Buffer.from(BYTES));
+    });
+
+    test(`of two writers to ${kind} that find the same upload one wins, and the object is whole`, async () => {
+      const bucket = await server.bucket('resume');
+      await cutOff(await storeIn(server, bucket));
+      const writers = await Promise.all([storeIn(server, bucket), storeIn(server, bucket)]);
+      const outcomes = await Promise.allSettled(writers.map(async (store) => store.write(PATH, SOURCE, OPTIONS)));
+      assert.ok(outcomes.some(({ status }) => status === 'fulfilled'));
+      for (const outcome of outcomes) {
+        if (outcome.status === 'rejected') assert.match(String(outcome.reason.code), /^store\/(?:conflict|failed)$/u);
+      }
+      assert.deepEqual(await collect((await writers[0].read(PATH)).body), Buffer.from(BYTES));
+    });
+  });
+}
