@@ -7,22 +7,25 @@ import type { OptionSpec, OptionValues } from './program.ts';
 /** Before or after any command. */
 export const globalOptions: readonly OptionSpec[] = [
   { flags: '-C, --workspace <dir>', description: 'act in this workspace instead of the current directory' },
-  { flags: '--store <where>', description: 'act on this store instead of the one in gantry.toml' },
   { flags: '--json', description: 'print one JSON object on stdout' },
   { flags: '-y, --yes', description: 'answer yes to every question' },
   { flags: '-q, --quiet', description: 'no progress and no notes' },
   { flags: '--no-color', description: 'no colours, as with NO_COLOR=1' },
 ];
 
+export const storeOption: OptionSpec = { flags: '--store <where>', description: 'act on this store instead of the one in gantry.toml' };
+
 export const repositoryOptions: readonly OptionSpec[] = [
   { flags: '--variant <name>', description: 'choose the repository by its variant, when the workspace has several' },
   { flags: '--arch <name>', description: 'choose the repository by its architecture' },
+  storeOption,
 ];
 
 /** For commands that act on several repositories at once. */
 export const repositoriesOptions: readonly OptionSpec[] = [
   { flags: '--variant <names>', description: 'choose repositories by variant: names separated by commas, or "all"' },
   { flags: '--arch <names>', description: 'choose repositories by architecture: names separated by commas, or "all"' },
+  storeOption,
 ];
 
 export const keyOptions: readonly OptionSpec[] = [

@@ -115,6 +115,7 @@ export interface ErrorDetails {
   'store/region': { readonly location: string };
   'store/clock': { readonly path: string };
   'store/credentials': { readonly path: string };
+  'store/not-atomic': { readonly location: string };
   'store/bad-path': { readonly path: string };
   'store/too-long': { readonly path: string; readonly maxBytes: number };
 
@@ -142,6 +143,8 @@ export interface ErrorDetails {
       readonly releases: readonly string[];
     };
   };
+  'publish/wrong-url': { readonly url: string };
+  'publish/not-visible': { readonly repository: string; readonly timestamp: number; readonly url: string };
   'publish/bad-plan': { readonly path: string; readonly at: string };
   'publish/rolled-back': { readonly role: string; readonly published: number; readonly live: number };
   'publish/too-late': { readonly repository: string; readonly notAfter: string };

@@ -1,5 +1,5 @@
 import type { SignedItem } from '../../lib/publish/sign.ts';
-import { keyOptions } from '../options.ts';
+import { keyOptions, storeOption } from '../options.ts';
 import type { CommandSpec } from '../program.ts';
 import { openKeySession, openWorkspaceSession } from '../session.ts';
 import { count, shortId } from '../ui/format.ts';
@@ -10,7 +10,7 @@ export const sign: CommandSpec = {
   summary: 'sign whatever waits, with the keys at hand',
   description:
     'Signs the drafted root and every draft with the keys in --keys-dir, and says what is still missing. Key holders can take turns: commit drafts/ to hand them on.',
-  options: keyOptions,
+  options: [...keyOptions, storeOption],
   examples: ['gantry sign', 'gantry sign --keys-dir /media/usb/keys', 'gantry sign --passphrase-file /run/secrets/passphrase --json'],
   async run(context, _, options) {
     const { workspace, store } = await openWorkspaceSession(context, options);

@@ -3,7 +3,7 @@ import type { MissingSignatures } from '../../lib/errors.ts';
 import type { Update } from '../../lib/release/manifest.ts';
 import type { RolloutStatus } from '../../lib/release/rollout-status.ts';
 import { EXIT } from '../exit-codes.ts';
-import { keyOptions } from '../options.ts';
+import { keyOptions, storeOption } from '../options.ts';
 import type { CommandSpec } from '../program.ts';
 import { keysDirectoryOf, openWorkspaceSession } from '../session.ts';
 import { formatWhen } from '../ui/format.ts';
@@ -27,7 +27,7 @@ export const status: CommandSpec = {
   name: 'status',
   summary: 'where things stand, what is due, what to do next',
   description: 'Exits with 10 when a live role has less than 30 % of its life left, with 11 when one has expired.',
-  options: keyOptions.slice(0, 1),
+  options: [...keyOptions.slice(0, 1), storeOption],
   examples: ['gantry status', 'gantry status --json || alert'],
   async run(context, _, options) {
     const { workspace, store } = await openWorkspaceSession(context, options);

@@ -67,3 +67,8 @@ export function printable(text: string): string {
     (character) => `\\u${character.codePointAt(0)?.toString(16).padStart(4, '0') ?? ''}`,
   );
 }
+
+/** A path or name as a shell takes it for one word. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/u.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}

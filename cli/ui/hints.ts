@@ -113,6 +113,7 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'store/region': 'set region in the [s3] table of gantry.toml, or AWS_REGION',
   'store/clock': 'set the clock of this machine',
   'store/credentials': 'log in again (aws sso login), or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
+  'store/not-atomic': 'choose a server that keeps conditional writes (docs/hosting.md); --single-writer publishes there all the same',
   'store/bad-path': undefined,
   'store/too-long': LOOK,
 
@@ -127,6 +128,9 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'workspace/object-missing': 'gantry release add makes the release again from its images',
 
   'publish/conflict': `${SIGN_AND_PUBLISH} makes the draft again on top of what they published`,
+  'publish/wrong-url': 'correct url in gantry.toml, or publish without looking: --verify none',
+  'publish/not-visible': ({ url }) =>
+    `hosts keep the system that they run. gantry doctor ${url} shows what is wrong with the hosting; when files are wrong, publish again over them: gantry refresh --all && gantry sign && gantry publish`,
   'publish/bad-plan': 'gantry publish --plan FILE makes the plan again',
   'publish/rolled-back': LOOK,
   'publish/too-late': 'run gantry wave pause or resume again: it replaces the one that came too late; --lead gives more time for signing',

@@ -4,7 +4,7 @@
  * @module gantry-tuf/client
  */
 export { GantryError, isGantryError, type ErrorCode, type ErrorDetails } from '../errors.ts';
-export type { Traffic } from '../http/request.ts';
+export type { FetchOptions, HttpClient, Traffic } from '../http/request.ts';
 export { readyAt, scheduleOf, updateReady, type WaveRule, type WaveSchedule } from '../release/eligibility.ts';
 export type { Images, Manifest, Update, UpdateExtras } from '../release/manifest.ts';
 export { isOffered } from '../release/rollout.ts';

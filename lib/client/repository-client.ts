@@ -35,6 +35,8 @@ export interface OpenOptions extends HttpOptions {
   readonly targetsUrl?: URL | string;
   /** A directory of this repository's own; what was trusted before is remembered there. */
   readonly stateDirectory: string;
+  /** Where bytes come from; HTTP by default. */
+  readonly transport?: HttpClient;
 }
 
 export interface AbortOptions {
@@ -95,7 +97,7 @@ export async function openRepository(options: OpenOptions): Promise<RepositoryCl
   const targetsUrl = options.targetsUrl === undefined ? new URL(TARGETS_FROM_METADATA, metadataUrl) : folderUrl(options.targetsUrl);
   const notices: string[] = [];
   const state = await openClientState(options.stateDirectory, anchor, (notice) => notices.push(notice));
-  return new Client({ state, http: createHttpClient(options), metadataUrl, targetsUrl, notices });
+  return new Client({ state, http: options.transport ?? createHttpClient(options), metadataUrl, targetsUrl, notices });
 }
 
 async function readRoot(root: Uint8Array | string | URL): Promise<Uint8Array> {

@@ -13,13 +13,12 @@ import { forgetDraft, readCurrent, readLive, takeCurrent, type Current } from '.
 import { overtakenBy } from './overtaken.ts';
 import { baseOf, planPublication, refuseTooLate, type PlannedWrite, type PublicationPlan } from './plan.ts';
 import { assertPlanHolds, statePlan, type StatedPlan } from './plan-file.ts';
+import { provenStore, type WritersOptions } from './proven.ts';
 import { redraft } from './sign.ts';
 
-export interface PublishOptions {
-  readonly now: Date;
+export interface PublishOptions extends WritersOptions {
   /** The time now, each time it is asked; by default this machine's. Only changes that are made for a moment ask. */
   readonly clock?: () => Date;
-  readonly signal?: AbortSignal;
   /** Target files on their way at the same time. */
   readonly concurrency?: number;
   readonly onProgress?: (write: PlannedWrite, bytes: number) => void;
@@ -105,26 +104,45 @@ export async function publishPlan(
   { stated, file }: { readonly stated: StatedPlan; readonly file: string },
   options: PublishOptions,
 ): Promise<Publication> {
-  const { repository, base, draft } = stated;
-  const { live } = await takeCurrent(workspace, store, repository);
-  const moved = {
-    path: `${repository.variant}/${repository.arch}/timestamp.json`,
-    expected: describeBase(base),
-    found: describeBase(baseOf(live)),
-  };
-  // Whoever was cut off behind the last write asks once more.
-  const isDone = draft === undefined ? stated.writes.every(({ path }) => isStoredRoot(path, live)) : isPublished(draft, live.trusted);
-  if (isDone) return { plan: { repository, base, writes: [], changed: [] }, applied: [] };
-  if (base.timestamp?.storeVersion !== live.timestampVersion || live.rootsStored < base.roots)
-    throw await overtakenBy(workspace, live, moved);
-  const prepared = prepare(workspace, repository, draft === undefined ? { live } : { live, draft }, options.now);
-  assertPlanHolds(stated, prepared.plan, file);
+  const prepared = await prepareStated(workspace, store, { stated, file }, { now: options.now, current: takeCurrent });
+  if ('done' in prepared) return { plan: prepared.done, applied: [] };
   try {
     return await carryOut(workspace, store, prepared, options);
   } catch (error) {
     if (!isGantryError(error, 'publish/conflict')) throw error;
-    throw await overtakenBy(workspace, await readLive(workspace, store, repository), error.details, error);
+    throw await overtakenBy(workspace, await readLive(workspace, store, stated.repository), error.details, error);
   }
+}
+
+/** Whether a plan could be carried out now; changes nothing. @throws GantryError as `publishPlan` */
+export async function checkPlan(
+  workspace: Workspace,
+  store: Store,
+  plan: { readonly stated: StatedPlan; readonly file: string },
+  now: Date,
+): Promise<PublicationPlan> {
+  const prepared = await prepareStated(workspace, store, plan, { now, current: readCurrent });
+  return 'done' in prepared ? prepared.done : prepared.plan;
+}
+
+async function prepareStated(
+  workspace: Workspace,
+  store: Store,
+  { stated, file }: { readonly stated: StatedPlan; readonly file: string },
+  { now, current }: { readonly now: Date; readonly current: typeof takeCurrent },
+): Promise<Prepared | { readonly done: PublicationPlan }> {
+  const { repository, base, draft } = stated;
+  const { live } = await current(workspace, store, repository);
+  // Whoever was cut off behind the last write asks once more.
+  const isDone = draft === undefined ? stated.writes.every(({ path }) => isStoredRoot(path, live)) : isPublished(draft, live.trusted);
+  if (isDone) return { done: { repository, base, writes: [], changed: [] } };
+  if (base.timestamp?.storeVersion !== live.timestampVersion || live.rootsStored < base.roots) {
+    const path = `${repository.variant}/${repository.arch}/timestamp.json`;
+    throw await overtakenBy(workspace, live, { path, expected: describeBase(base), found: describeBase(baseOf(live)) });
+  }
+  const prepared = prepare(workspace, repository, draft === undefined ? { live } : { live, draft }, now);
+  assertPlanHolds(stated, prepared.plan, file);
+  return prepared;
 }
 
 function isStoredRoot(path: string, { rootsStored }: LiveState): boolean {
@@ -161,7 +179,7 @@ async function carryOut(workspace: Workspace, store: Store, prepared: Prepared, 
   const { clock = () => new Date() } = options;
   refuseTooLate(plan, clock());
   await refuseMissingObjects(workspace, store, plan);
-  const applied = await applyPublication(plan, store, {
+  const applied = await applyPublication(plan, await provenStore(workspace, store, options), {
     ...options,
     clock,
     openTarget: async (write) => openObject(workspace, write.path, write),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdir, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { isGantryError } from '../../lib/errors.ts';
@@ -42,7 +42,8 @@ test('write() makes the object when nothing is there and nothing is expected', a
   const { root, store } = await newStore(t);
   assert.equal(await store.head(PATH), undefined);
   const version = await put(store, 'one');
-  const info = { path: PATH, lengthBytes: 3, version };
+  const { mtime: modified } = await stat(join(root, ...PATH.split('/')), { bigint: true });
+  const info = { path: PATH, lengthBytes: 3, version, modified };
   assert.deepEqual(await store.head(PATH), info);
   assert.deepEqual((await store.read(PATH)).info, info);
   assert.equal(await textOf(store), 'one');

@@ -68,6 +68,7 @@ interface Described {
 
 class S3Store implements Store {
   readonly description: string;
+  readonly conditions: 'documented' | 'unknown';
   readonly #context: S3Context;
   readonly #sdk: Sdk;
   /** True once the server has said of an object, not of the bucket, that it is missing. */
@@ -77,6 +78,10 @@ class S3Store implements Store {
     this.#context = context;
     this.#sdk = sdk;
     this.description = s3Url(context.location);
+    // AWS documents them; a server that speaks its language may not keep them.
+    const isAws =
+      context.settings.endpoint === undefined && (process.env['AWS_ENDPOINT_URL_S3'] ?? process.env['AWS_ENDPOINT_URL']) === undefined;
+    this.conditions = isAws ? 'documented' : 'unknown';
   }
 
   async read(path: StorePath, { signal }: ReadOptions = {}): Promise<StoredObject> {
