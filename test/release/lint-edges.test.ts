@@ -299,6 +299,16 @@ test('every rule has an edge', () => {
   assert.deepEqual(new Set(releaseRules.map(({ id }) => id)), covered);
 });
 
+test('lintRelease() looks through a thousand releases that steps connect', () => {
+  const versions = Array.from({ length: 1000 }, (_, index) => `1.${index}.0`);
+  const steps = versions.slice(1).map((version, index) => [`(1.${index}.0, ${version})`, []] as const);
+  const found = lintRelease(migrating(Object.fromEntries(steps), versions), emptyManifest(), OPTIONS);
+  assert.deepEqual(
+    found.filter(({ at }) => at === 'manifest.migrations'),
+    [],
+  );
+});
+
 test('lintRelease() looks through a history without any steps in time that does not explode', () => {
   const versions = Array.from({ length: 300 }, (_, index) => `1.${index}.0`);
   const started = performance.now();

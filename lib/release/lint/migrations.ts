@@ -53,7 +53,8 @@ function lintChains(peers: readonly Update[], map: MigrationMap, report: Report)
   const name = (rank: number): string => map.versions[rank] ?? '';
   const pairs = pairsOf(peers, map);
   const connected = new Set(pairs.filter(({ stuck }) => stuck === undefined).flatMap(({ low, high }) => [low, high]));
-  const lowest = Math.min(...pairs.map(({ low }) => low));
+  // There may be more pairs than a call takes arguments.
+  const lowest = pairs.reduce((least, { low }) => Math.min(least, low), Infinity);
   const alone = new Set(pairs.flatMap(({ low, high }) => [low, high]).filter((rank) => !connected.has(rank) && rank !== lowest));
   const breachesOf = (broken: readonly Pair[]): readonly string[] =>
     broken.map(({ low, high }) => `no way ${peers.slice(0, 1).map(groupOf).join('')} ${name(low)} ${name(high)}`);
