@@ -4,29 +4,21 @@
  * Rules:
  * - a server comes from the first of these that is there: an endpoint given by `GANTRY_TEST_VERSITYGW_ENDPOINT` or
  *   `GANTRY_TEST_MINIO_ENDPOINT` (`http://KEY:SECRET@HOST:PORT`, region from `AWS_REGION` or `us-east-1`), a binary given by
- *   `GANTRY_TEST_VERSITYGW_BINARY` or `GANTRY_TEST_MINIO_BINARY`, a build in the user's cache folder, a new build with Go;
- * - a build is named by the digest of its modules and its toolchain, and is renamed there only when complete;
+ *   `GANTRY_TEST_VERSITYGW_BINARY` or `GANTRY_TEST_MINIO_BINARY`, a build with Go (`go-tools.ts`);
  * - a server dies with the test that started it, however that one dies, and its objects with it;
  * - without Go a test is skipped by name, except in CI (`CI=true`), where it fails.
  */
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { createHash, randomUUID } from 'node:crypto';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { access, mkdir, mkdtemp, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
-import { withLock } from '../../lib/files/lock.ts';
-import { testCacheFolder } from './peers.ts';
+import { goSkipReason, goTool } from './go-tools.ts';
 
-const runFile = promisify(execFile);
-
-const MODULES = join(import.meta.dirname, '..', 'services', 's3-servers');
-/** MinIO takes 3 minutes on two cores with cold caches, and tests share them. */
-const BUILD_TIMEOUT_MS = 20 * 60_000;
 const START_TIMEOUT_MS = 60_000;
 const POLL_MS = 20;
 /** Another process may take a free port before the server does. */
@@ -101,14 +93,14 @@ const RECIPES: Readonly<Record<S3ServerKind, Recipe>> = {
 /** For the `skip` option of a test: why this server cannot be had here, or false when it can. Always false in CI. */
 export async function skipReason(kind: S3ServerKind): Promise<string | false> {
   if (process.env['CI'] === 'true' || given(kind, 'ENDPOINT') !== undefined || given(kind, 'BINARY') !== undefined) return false;
-  return (await goVersion().catch(() => undefined)) === undefined ? 'go is not on this machine' : false;
+  return goSkipReason();
 }
 
 /** @throws Error when it cannot be built or does not come up */
 export async function startS3Server(kind: S3ServerKind): Promise<S3Server> {
   const endpoint = given(kind, 'ENDPOINT');
   if (endpoint !== undefined) return foreignServer(endpoint);
-  const binary = given(kind, 'BINARY') ?? (await built(kind));
+  const binary = given(kind, 'BINARY') ?? (await goTool(kind, RECIPES[kind].package));
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await launch(kind, binary);
@@ -240,51 +232,4 @@ async function freePort(): Promise<number> {
   server.close();
   await once(server, 'close');
   return port;
-}
-
-async function built(kind: S3ServerKind): Promise<string> {
-  const folder = join(testCacheFolder(), 's3-servers');
-  const ready = join(folder, `${kind}-${await digestOf(kind)}`);
-  if (await exists(ready)) return ready;
-  await mkdir(folder, { recursive: true });
-  // Test files run side by side and would otherwise build the same server twice.
-  await withLock(`${ready}.lock`, { waitMs: BUILD_TIMEOUT_MS }, async () => {
-    if (await exists(ready)) return;
-    console.error(`building ${kind}, once per machine: ${ready}`);
-    const building = `${ready}.building`;
-    await runFile(
-      'go',
-      ['build', '-mod=readonly', '-trimpath', '-buildvcs=false', '-ldflags=-s -w', '-o', building, RECIPES[kind].package],
-      {
-        cwd: join(MODULES, kind),
-        env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '', GOWORK: 'off' },
-        timeout: BUILD_TIMEOUT_MS,
-        maxBuffer: 64 << 20,
-      },
-    );
-    await rename(building, ready);
-  });
-  return ready;
-}
-
-async function digestOf(kind: S3ServerKind): Promise<string> {
-  const version = await goVersion().catch((error: unknown) => {
-    throw new Error(`Cannot build ${kind}: go is not on this machine; expected it, or GANTRY_TEST_${kind.toUpperCase()}_BINARY`, {
-      cause: error,
-    });
-  });
-  const hash = createHash('sha256').update(`${process.platform} ${process.arch} ${version}\n`);
-  for (const file of ['go.mod', 'go.sum']) hash.update(await readFile(join(MODULES, kind, file)));
-  return hash.digest('hex').slice(0, 16);
-}
-
-async function goVersion(): Promise<string> {
-  return (await runFile('go', ['version'])).stdout.trim();
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }
