@@ -1,6 +1,6 @@
 /** What every command does that edits releases: choose repositories, say what hosts will see, then draft it. */
 import { named } from '../lib/errors.ts';
-import type { PreparedEdit } from '../lib/publish/edit.ts';
+import type { DroppedChange, PreparedEdit } from '../lib/publish/edit.ts';
 import type { Change } from '../lib/repository/draft.ts';
 import type { UpdateName } from '../lib/release/find.ts';
 import type { Offer } from '../lib/release/lint.ts';
@@ -14,8 +14,6 @@ import { openWorkspaceSession, type WorkspaceSession } from './session.ts';
 /** What an edit does in one repository. */
 export interface Edit {
   readonly changesFor: (standing: Offer, repository: RepositoryName) => readonly Change[];
-  /** Changes of a draft that waits which this edit takes the place of. */
-  readonly replaces?: (change: Change) => boolean;
   /** One sentence: what hosts will see, and when. */
   readonly sentence: (edit: PreparedEdit) => string | Promise<string>;
 }
@@ -42,14 +40,10 @@ export async function draftEdit(context: Context, options: OptionValues, edit: E
       const one = await prepareEdit(session.workspace, session.store, repository, {
         now: context.now,
         changesFor: (standing) => edit.changesFor(standing, repository),
-        ...(edit.replaces === undefined ? {} : { replaces: edit.replaces }),
       });
       prepared.push({ ...one, sentence: await edit.sentence(one) });
     }
-    for (const { dropped } of prepared) {
-      if (dropped.length > 0)
-        context.note('The pause or resumption that waited in the draft came too late to be published; it is replaced.');
-    }
+    for (const { dropped } of prepared) for (const change of dropped) context.note(describeDropped(change));
     for (const { sentence } of prepared) context.note(sentence);
     const drafts: string[] = [];
     if (!dryRun) for (const one of prepared) drafts.push(await saveEdit(session.workspace, one));
@@ -64,6 +58,14 @@ export async function draftEdit(context: Context, options: OptionValues, edit: E
     };
   };
   return dryRun ? work() : withWorkspaceLock(session.workspace, work);
+}
+
+/** Whoever drafted it believes that it waits. */
+function describeDropped({ kind, update, at }: DroppedChange): string {
+  const [what, verb] = kind === 'pause-waves' ? ['pause', 'pause'] : ['resumption', 'resume'];
+  const { variant, arch, version } = update;
+  const again = `gantry wave ${verb} ${version} --variant ${variant} --arch ${arch}`;
+  return `The ${what} of ${titleOf(update)} for ${at} came too late to be published, and is dropped from the draft; again: ${again}`;
 }
 
 function deadline(changes: readonly Change[]): object {

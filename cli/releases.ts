@@ -30,15 +30,18 @@ export interface ListedRelease {
 /** Of the repositories that `--variant` and `--arch` pick; of all without them. */
 export async function readStandings(context: Context, options: OptionValues): Promise<readonly Standing[]> {
   const session = await openWorkspaceSession(context, options);
-  const { readCurrent } = await import('../lib/publish/live.ts');
-  const { offerAfter } = await import('../lib/repository/draft.ts');
+  const { readCurrent, standingOf } = await import('../lib/publish/live.ts');
   const isPicked = textOption(options, 'variant') !== undefined || textOption(options, 'arch') !== undefined;
   const repositories = isPicked ? await repositoriesOf(session, options) : session.workspace.config.repositories;
   const standings: Standing[] = [];
   for (const repository of repositories) {
-    const { live, draft } = await readCurrent(session.workspace, session.store, repository);
-    const published = offerAfter(live.trusted, []);
-    standings.push({ repository, live, published, offer: draft === undefined ? published : offerAfter(live.trusted, draft.changes) });
+    const current = await readCurrent(session.workspace, session.store, repository);
+    const { published, offer, problem } = standingOf(current);
+    if (problem !== undefined) {
+      const name = `${repository.variant}/${repository.arch}`;
+      context.note(`The draft of ${name} is left out: it cannot be made on top of what was published since. ${problem.message}`);
+    }
+    standings.push({ repository, live: current.live, published, offer });
   }
   return standings;
 }

@@ -101,14 +101,11 @@ interface Release {
 async function releaseFrom(context: Context, options: OptionValues, version: string | undefined): Promise<Release> {
   const { workspace, store } = await openWorkspaceSession(context, options);
   const { chooseRepository } = await import('../lib/workspace/workspace.ts');
-  const { readCurrent } = await import('../lib/publish/live.ts');
-  const { offerAfter } = await import('../lib/repository/draft.ts');
+  const { readCurrent, standingOf } = await import('../lib/publish/live.ts');
   const { findUpdate, isPeer, isSame } = await import('../lib/release/find.ts');
   const { compareVersions } = await import('../lib/release/version-order.ts');
   const repository = chooseRepository(workspace, { variant: textOption(options, 'variant'), arch: textOption(options, 'arch') });
-  const { live, draft } = await readCurrent(workspace, store, repository);
-  const published = offerAfter(live.trusted, []);
-  const offer = offerAfter(live.trusted, draft?.changes ?? []);
+  const { published, offer } = standingOf(await readCurrent(workspace, store, repository));
   const [newest] = offer.manifest.updates
     .filter((update) => isPeer(update, repository))
     .toSorted((a, b) => compareVersions(b.version, a.version));

@@ -23,7 +23,7 @@ export async function wavesFromOptions(context: Context, options: OptionValues):
     throw await usage('--policy', `${immediately ? 'together with --immediately' : 'or --immediately'}: expected exactly one of them`);
   }
   if (name === undefined) {
-    for (const option of ['start', 'exact']) {
+    for (const option of ['start', 'smooth', 'exact']) {
       if (options[option] !== undefined)
         throw await usage(`--${option}`, 'together with --immediately: there are no waves to which it could apply');
     }
@@ -39,6 +39,7 @@ export async function policyFromOptions(context: Context, options: OptionValues,
   const policy = await readPolicy(context, options, name);
   const start = await startOf(context, options);
   const coarse = policyWaves(policy, start);
+  if (isSet(options, 'exact') && isSet(options, 'smooth')) throw await usage('--smooth', 'together with --exact: expected one of them');
   if (isSet(options, 'exact')) return { waves: coarse };
   return { waves: smoothWaves(coarse), intended: coarse };
 }

@@ -36,6 +36,7 @@ export const set: CommandSpec = {
     { flags: '--policy <name>', description: 'policies/waves/NAME.toml, or the path of a policy' },
     { flags: '--immediately', description: 'no waves: everyone at once' },
     { flags: '--start <time>', description: 'when the schedule starts: RFC 3339, or from now, such as "in 2 hours" (default: now)' },
+    { flags: '--smooth', description: 'many narrow waves, with which stock hosts follow the policy (the default)' },
     { flags: '--exact', description: 'the waves that pubsys would write' },
     ...repositoriesOptions,
     dryRunOption,
@@ -88,8 +89,6 @@ export const pause: CommandSpec = {
         changesFor: (_, repository) => [
           { kind: 'pause-waves', update: { ...repository, version }, from: context.now.toISOString(), at: formatMoment(at) },
         ],
-        // One that was not published yet: its moment is another one now.
-        replaces: (change) => change.kind === 'pause-waves' && change.update.version === version,
         async sentence(edit) {
           const name = { ...edit.repository, version };
           const { is } = await updateIn(edit, name);
@@ -116,7 +115,9 @@ export const resume: CommandSpec = {
       context,
       options,
       {
-        changesFor: (_, repository) => [{ kind: 'resume-waves', update: { ...repository, version }, at: formatMoment(at) }],
+        changesFor: (_, repository) => [
+          { kind: 'resume-waves', update: { ...repository, version }, from: context.now.toISOString(), at: formatMoment(at) },
+        ],
         async sentence(edit) {
           const name = { ...edit.repository, version };
           const { was, is } = await updateIn(edit, name);

@@ -1,5 +1,6 @@
 /** Edits of what is released, as a draft on top of what is live: waves, recalls, removals. */
-import { draftFrom, isTimed, offerAfter, type Change, type Draft } from '../repository/draft.ts';
+import { draftFrom, offerAfter, type Change, type Draft } from '../repository/draft.ts';
+import { remainingChanges, withoutLate, withoutSuperseded, type DroppedChange } from '../repository/draft-changes.ts';
 import { removeUpdate } from '../release/edit.ts';
 import type { UpdateName } from '../release/find.ts';
 import { orphansOf } from '../release/image-targets.ts';
@@ -10,6 +11,8 @@ import { saveDraft } from '../workspace/draft-files.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { readCurrent } from './live.ts';
 
+export type { DroppedChange } from '../repository/draft-changes.ts';
+
 /** An edit that was worked out and not saved yet. */
 export interface PreparedEdit {
   readonly repository: RepositoryName;
@@ -18,15 +21,13 @@ export interface PreparedEdit {
   readonly after: Offer;
   readonly draft: Draft;
   /** Pauses and resumptions that waited in the draft for a moment which has passed: they could not be published any more. */
-  readonly dropped: readonly Change[];
+  readonly dropped: readonly DroppedChange[];
 }
 
 export interface EditOptions {
   readonly now: Date;
   /** What is to change, given what stands. */
   readonly changesFor: (standing: Offer) => readonly Change[];
-  /** Changes of a draft that waits which this edit takes the place of. */
-  readonly replaces?: (change: Change) => boolean;
 }
 
 /** @throws GantryError `release/…`, `repository/bad-change` when the edit makes no sense */
@@ -34,13 +35,15 @@ export async function prepareEdit(
   workspace: Workspace,
   store: Store,
   repository: RepositoryName,
-  { now, changesFor, replaces = () => false }: EditOptions,
+  { now, changesFor }: EditOptions,
 ): Promise<PreparedEdit> {
   const { live, draft: waiting } = await readCurrent(workspace, store, repository);
-  const dropped = (waiting?.changes ?? []).filter((change) => isTimed(change) && new Date(change.at) <= now);
-  const earlier = (waiting?.changes ?? []).filter((change) => !dropped.includes(change) && !replaces(change));
-  const before = offerAfter(live.trusted, earlier);
-  const changes = [...earlier, ...changesFor(before)];
+  const standing = offerAfter(live.trusted, []);
+  const drafted = remainingChanges(waiting?.changes ?? [], standing);
+  const { kept, dropped } = withoutLate(drafted, standing, now);
+  const before = offerAfter(live.trusted, kept);
+  const added = changesFor(before);
+  const changes = [...withoutSuperseded(kept, added, standing), ...added];
   const draft = draftFrom(live.trusted, changes, { versions: live.versions, now, policy: workspace.expiry });
   return { repository, before, after: offerAfter(live.trusted, changes), draft, dropped };
 }

@@ -1,5 +1,8 @@
 /** The live state of a workspace's repository and the draft on top of it, and the workspace's memory of both. */
-import { isPublished, type Draft } from '../repository/draft.ts';
+import { isGantryError, type GantryError } from '../errors.ts';
+import type { Offer } from '../release/lint.ts';
+import { isPublished, offerAfter, type Draft } from '../repository/draft.ts';
+import { remainingChanges } from '../repository/draft-changes.ts';
 import type { Store } from '../store/store.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { readDraft, readSeenVersions, removeDraft, saveSeenVersions } from '../workspace/draft-files.ts';
@@ -29,6 +32,26 @@ export async function readCurrent(workspace: Workspace, store: Store, repository
   const live = await readLive(workspace, store, repository);
   const draft = await readDraft(workspace, repository);
   return draft === undefined || isPublished(draft, live.trusted) ? { live } : { live, draft };
+}
+
+export interface Standing {
+  readonly published: Offer;
+  /** With the changes of the draft that waits. */
+  readonly offer: Offer;
+  /** Why the draft is left out: it makes no sense on top of what was published since. */
+  readonly problem?: GantryError;
+}
+
+/** What hosts are offered, and what they would be when the draft is published. */
+export function standingOf({ live, draft }: Current): Standing {
+  const published = offerAfter(live.trusted, []);
+  if (draft === undefined) return { published, offer: published };
+  try {
+    return { published, offer: offerAfter(live.trusted, remainingChanges(draft.changes, published)) };
+  } catch (problem) {
+    if (!isGantryError(problem)) throw problem;
+    return { published, offer: published, problem };
+  }
 }
 
 /**

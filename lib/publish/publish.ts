@@ -1,6 +1,7 @@
 /** `publish`: what is signed becomes what the world sees. */
 import { GantryError, isGantryError } from '../errors.ts';
-import { deadlineOf, finishDraft, isPublished, type Draft, type SignedRepository } from '../repository/draft.ts';
+import { finishDraft, isPublished, type Draft, type SignedRepository } from '../repository/draft.ts';
+import { deadlineOf } from '../repository/draft-changes.ts';
 import { assertDraftHolds } from '../repository/draft-check.ts';
 import type { Store } from '../store/store.ts';
 import type { RepositoryName } from '../workspace/config.ts';

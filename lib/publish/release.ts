@@ -1,6 +1,7 @@
 /** `release add`: from images to a draft on top of what is live. */
 import { GantryError } from '../errors.ts';
-import { draftFrom, manifestAfter, type Change, type Draft } from '../repository/draft.ts';
+import { draftFrom, manifestAfter, offerAfter, type Change, type Draft } from '../repository/draft.ts';
+import { remainingChanges } from '../repository/draft-changes.ts';
 import type { Store } from '../store/store.ts';
 import { saveDraft } from '../workspace/draft-files.ts';
 import { checkFiles, prepareRelease, type PreparedRelease, type ReleaseInput } from '../workspace/prepare-release.ts';
@@ -44,7 +45,7 @@ export async function checkRelease(
 ): Promise<{ readonly live: LiveState; readonly earlier: readonly Change[] }> {
   const { repository, version, about } = input;
   const { live, draft } = await readCurrent(workspace, store, repository);
-  const earlier = draft?.changes ?? [];
+  const earlier = remainingChanges(draft?.changes ?? [], offerAfter(live.trusted, []));
   refuseDrafted(earlier, repository, version);
   // The update without its images is enough to learn whether it may be added.
   const update = { ...repository, version, images: { boot: 'boot', root: 'root', hash: 'hash' }, ...about };

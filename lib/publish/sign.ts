@@ -7,7 +7,8 @@
 import { GantryError, type MissingSignatures } from '../errors.ts';
 import type { PassphraseSource } from '../keys/passphrase.ts';
 import type { Signer } from '../keys/signer.ts';
-import { draftFrom, isBasedOn, offerAfter, remainingChanges, pendingRequest, signDraft, type Draft } from '../repository/draft.ts';
+import { draftFrom, isBasedOn, offerAfter, pendingRequest, signDraft, type Draft } from '../repository/draft.ts';
+import { remainingChanges } from '../repository/draft-changes.ts';
 import { assertDraftHolds, hasExpired } from '../repository/draft-check.ts';
 import { finishRoot, rootAuthorities, rootRequest } from '../repository/root-draft.ts';
 import type { RootChain } from '../repository/root-chain.ts';

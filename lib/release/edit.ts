@@ -30,7 +30,7 @@ export type ManifestEdit =
   | { readonly kind: 'remove-update'; readonly update: UpdateName }
   | { readonly kind: 'set-waves'; readonly update: UpdateName; readonly waves: Waves; readonly intended?: Waves }
   | { readonly kind: 'pause-waves'; readonly update: UpdateName; readonly from: string; readonly at: string }
-  | { readonly kind: 'resume-waves'; readonly update: UpdateName; readonly at: string }
+  | { readonly kind: 'resume-waves'; readonly update: UpdateName; readonly from: string; readonly at: string }
   | {
       readonly kind: 'accelerate-waves';
       readonly update: UpdateName;
@@ -54,7 +54,7 @@ export function applyEdit(manifest: Manifest, edit: ManifestEdit): Manifest {
     case 'pause-waves':
       return changeUpdate(manifest, edit.update, (update) => pauseRollout(update, new Date(edit.from), new Date(edit.at)));
     case 'resume-waves':
-      return changeUpdate(manifest, edit.update, (update) => resumeRollout(update, new Date(edit.at)));
+      return changeUpdate(manifest, edit.update, (update) => resumeRollout(update, new Date(edit.from), new Date(edit.at)));
     case 'accelerate-waves':
       return changeUpdate(manifest, edit.update, (update) =>
         accelerateRollout(update, new Date(edit.from), new Date(edit.at), edit.factor),

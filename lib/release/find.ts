@@ -24,11 +24,11 @@ export function findUpdate(manifest: Manifest, name: UpdateName): Update {
   );
 }
 
-export function isPeer(update: Update, { variant, arch }: Pick<UpdateName, 'variant' | 'arch'>): boolean {
+export function isPeer(update: Pick<UpdateName, 'variant' | 'arch'>, { variant, arch }: Pick<UpdateName, 'variant' | 'arch'>): boolean {
   return update.variant === variant && update.arch === arch;
 }
 
-export function isSame(update: Update, name: UpdateName): boolean {
+export function isSame(update: UpdateName, name: UpdateName): boolean {
   return isPeer(update, name) && update.version === name.version;
 }
 

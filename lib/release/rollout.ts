@@ -13,8 +13,8 @@
 import { GantryError } from '../errors.ts';
 import { readySeeds, readyTimes, scheduleOf, SEEDS, updateReady, type WaveSchedule } from './eligibility.ts';
 import type { Update, UpdateExtras } from './manifest.ts';
-import { batches, orderedSchedule, wavesFrom, type Wave, type Waves } from './waves.ts';
-import { ceilSecond, floorSecond, instantOf, parseWaveTime, SECOND, waveTime, type Instant } from './wave-time.ts';
+import { batches, orderedSchedule, wavesFrom, widestEnd, type Wave, type Waves } from './waves.ts';
+import { ceilSecond, ceilTo, floorSecond, instantOf, MILLISECOND, parseWaveTime, SECOND, waveTime, type Instant } from './wave-time.ts';
 
 /**
  * How far away a paused host's turn is. Stock hosts multiply it by their seed in a date type that ends with the year 262142, and
@@ -51,10 +51,11 @@ export function pauseRollout(update: Update, from: Date, at: Date): Update {
 /**
  * The schedule goes on where it was stopped, with everything that was left shifted by the length of the pause.
  *
+ * @param from now: a pause whose moment is still to come has not held up anybody by then
  * @param at when the first hosts go on waiting; whole seconds, rounded up
  * @throws GantryError `release/rollout` when it is not paused
  */
-export function resumeRollout(update: Update, at: Date): Update {
+export function resumeRollout(update: Update, from: Date, at: Date): Update {
   const { paused, ...extras } = update.gantry ?? {};
   if (paused === undefined) throw refusal(update, 'resume', 'it is not paused', 'not-paused');
   const hold = parseWaveTime(paused.at) ?? 0n;
@@ -62,7 +63,7 @@ export function resumeRollout(update: Update, at: Date): Update {
   // A pause whose moment has not come yet has held up nobody.
   if (go <= hold) return withExtras({ ...update, waves: paused.waves }, extras);
   const later = (time: Instant): Instant => time + (go - hold);
-  const waves = warpStock(paused.waves, hold, go, later);
+  const waves = warpStock(paused.waves, { from: instantOf(from), hold, go }, later);
   return withExtras({ ...update, waves }, { ...extras, waves: warpMeant(extras.waves ?? paused.waves, hold, later) });
 }
 
@@ -125,29 +126,39 @@ function lastReady(ready: Ready, at: Instant): number {
 
 /**
  * Waves that let in at once whoever is ready at `from`, and the others up to `last` each in the second in which the schedule
- * would: never later than it, and at most a second earlier.
+ * would: at most a second earlier, and later by no more than the milliseconds that keep waves of one second apart.
  */
 function untilThen(ready: Ready, from: Instant, last: number): readonly Wave[] {
-  const first = lastReady(ready, from);
+  const first = Math.min(lastReady(ready, from), last);
+  const timeOf = (seed: number): Instant => floorSecond(ready[seed] ?? from);
   const steps: Wave[] = [];
-  for (let seed = first + 1; seed <= last; seed += 1) {
-    const time = floorSecond(ready[seed] ?? from);
-    if (steps.at(-1)?.time === time) steps.pop();
-    steps.push({ bound: seed, time });
+  for (let seed = first + 1; seed <= last;) {
+    const [start, widest] = [timeOf(seed), Math.min(widestEnd(seed), last)];
+    const before = steps.at(-1)?.time;
+    let bound = seed;
+    while (bound < widest && timeOf(bound + 1) === start) bound += 1;
+    steps.push({ bound, time: before === undefined || before < start ? start : before + MILLISECOND });
+    seed = bound + 1;
   }
   const [step] = steps;
   const base = floorSecond(from);
   return [{ bound: first, time: step === undefined || base < step.time ? base : step.time - SECOND }, ...steps];
 }
 
-/** The waves of stock hosts, with the turns after `hold` moved to where `move` says; whoever was ready then is ready at once. */
-function warpStock(waves: Waves, hold: Instant, go: Instant, move: (time: Instant) => Instant): Waves {
+/** The waves of stock hosts, with the turns after `hold` moved to where `move` says; until then they go on as they were. */
+function warpStock(
+  waves: Waves,
+  { from, hold, go }: { readonly from: Instant; readonly hold: Instant; readonly go: Instant },
+  move: (time: Instant) => Instant,
+): Waves {
   const schedule = orderedSchedule(waves);
   const ready = readyTimes(schedule);
   const last = lastReady(ready, hold);
   const moved = ready.map((time) => (time === undefined || time <= hold ? time : move(time)));
-  const before: Wave = { bound: last, time: go };
-  return wavesFrom([before, ...batches(moved, before, { maxSpan: spanOf(schedule) })]);
+  // Whoever was ready at the pause is ready at once, wherever the first bound's time lies.
+  const steps = from < hold ? untilThen(ready, from, last) : [{ bound: last, time: go }];
+  const before = steps.at(-1) ?? { bound: last, time: go };
+  return wavesFrom([...steps, ...batches(moved, before, { maxSpan: spanOf(schedule) })]);
 }
 
 /**
@@ -161,18 +172,22 @@ function warpMeant(waves: Waves, hold: Instant, move: (time: Instant) => Instant
   if (last === SEEDS - 1) return waves;
   const joint = [last, last + 1].map((bound): Wave => {
     const time = ready[bound] ?? hold - SECOND;
-    return { bound, time: ceilSecond(time <= hold ? time : move(time)) };
+    return { bound, time: time <= hold ? time : move(time) };
   });
   const around = schedule.bounds.map((bound, index): Wave => {
     const time = schedule.times[index] ?? 0n;
-    return { bound, time: ceilSecond(time <= hold ? time : move(time)) };
+    return { bound, time: time <= hold ? time : move(time) };
   });
   const all = [...around.filter(({ bound }) => bound < last), ...joint, ...around.filter(({ bound }) => bound > last + 1)];
-  return wavesFrom(growing(all));
+  return wavesFrom(roundedTogether(all));
 }
 
-/** Without the waves that rounding has made not later than the one before; the last of such a run counts. */
-function growing(waves: readonly Wave[]): readonly Wave[] {
+/** In the coarsest unit that keeps them apart: a joint that fell into the time of another wave would be none. */
+function roundedTogether(waves: readonly Wave[]): readonly Wave[] {
+  for (const unit of [SECOND, MILLISECOND]) {
+    const rounded = waves.map(({ bound, time }) => ({ bound, time: ceilTo(unit, time) }));
+    if (rounded.every(({ time }, index) => time > (rounded[index - 1]?.time ?? time - 1n))) return rounded;
+  }
   return waves.filter((wave, index) => waves.slice(index + 1).every(({ time }) => time > wave.time));
 }
 

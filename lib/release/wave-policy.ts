@@ -110,7 +110,7 @@ function refuseNotGrowing(path: string, waves: readonly PolicyWave[], document: 
  * makes; the last percentage only closes the list.
  *
  * @param start of the release; whole seconds are written, rounded up
- * @throws GantryError `release/bad-policy` when times of the policy's own do not grow
+ * @throws GantryError `release/bad-policy` when times of the policy's own do not grow, or lie before the start
  */
 export function policyWaves(policy: WavePolicy, start: Instant): Update['waves'] {
   const waves: Record<string, string> = {};
@@ -119,6 +119,13 @@ export function policyWaves(policy: WavePolicy, start: Instant): Update['waves']
   let latest: Instant | undefined;
   for (const { start: begin, fleetPercentage, place } of policy.waves) {
     const time = 'at' in begin ? ceilSecond(begin.at) : origin + BigInt(begin.afterSeconds) * SECOND;
+    if ('at' in begin && begin.at < start) {
+      throw badPolicy(
+        policy.path,
+        place,
+        `this wave starts at ${waveTime(time)}, before the schedule itself, which starts at ${waveTime(origin)}; expected it later: hosts would be let in at once`,
+      );
+    }
     if (latest !== undefined && time <= latest) {
       throw badPolicy(
         policy.path,

@@ -1,7 +1,7 @@
 /**
  * The times in a manifest's waves. Read as leniently as hosts read them (chrono's `DateTime` from text): any offset, `T` or a
  * space between date and time, numbers without leading zeros, blanks between the parts, a leap second, a year with a sign.
- * Written in one form: RFC 3339, UTC, whole seconds.
+ * Written in one form: RFC 3339, UTC, whole seconds wherever that is exact enough.
  */
 import { GantryError, quote } from '../errors.ts';
 import { parseOffset } from './duration.ts';
@@ -10,6 +10,7 @@ import { parseOffset } from './duration.ts';
 export type Instant = bigint;
 
 export const SECOND: Instant = 1_000_000_000n;
+export const MILLISECOND: Instant = 1_000_000n;
 
 const LENIENT =
   /^\s*(\d{1,4}|[+-]\d{1,6})\s*-\s*(\d{1,2})\s*-\s*(\d{1,2})[T ]\s*(\d{1,2})\s*:\s*(\d{1,2})\s*:\s*(\d{1,2})(\.\d+)?\s*(?:Z|UTC|([+\-\u2212])(\d{2})[:\s]*(\d{2}))\s*$/iu;
@@ -56,16 +57,26 @@ export function floorSecond(instant: Instant): Instant {
   return instant - (((instant % SECOND) + SECOND) % SECOND);
 }
 
-/** The first whole second that is not before `instant`. */
-export function ceilSecond(instant: Instant): Instant {
-  return floorSecond(instant + SECOND - 1n);
+/** The first whole unit that is not before `instant`. */
+export function ceilTo(unit: Instant, instant: Instant): Instant {
+  const over = ((instant % unit) + unit) % unit;
+  return over === 0n ? instant : instant - over + unit;
 }
 
-/** @param instant a whole second */
+/** The first whole second that is not before `instant`. */
+export function ceilSecond(instant: Instant): Instant {
+  return ceilTo(SECOND, instant);
+}
+
+/** `2026-06-01T12:00:00Z`; with as many digits of a second as there are. */
 export function waveTime(instant: Instant): string {
-  return dateOfInstant(instant)
+  const second = floorSecond(instant);
+  const fraction = String(instant - second)
+    .padStart(9, '0')
+    .replace(/0+$/u, '');
+  return dateOfInstant(second)
     .toISOString()
-    .replace(/\.\d+Z$/u, 'Z');
+    .replace(/\.\d+Z$/u, fraction === '' ? 'Z' : `.${fraction}Z`);
 }
 
 const RFC_3339 = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})$/u;

@@ -7,13 +7,14 @@
  *
  * Rules:
  * - nobody is let in earlier than the curve says; a batch comes when its last host is due;
- * - a batch is at most 20 seeds, just under 1 % of the fleet, unless more are due in the same second;
- * - times are whole seconds and grow with the bounds, which stock tools insist on.
+ * - a batch is at most 20 seeds, just under 1 % of the fleet, unless more are due in the same millisecond;
+ * - times grow with the bounds, which stock tools insist on. They are whole seconds, but for batches that share one: of these the
+ *   last comes at the whole second, and the others to the millisecond.
  */
 import { GantryError } from '../errors.ts';
 import { readyTimes, scheduleOf, SEEDS, type WaveSchedule } from './eligibility.ts';
 import type { Update } from './manifest.ts';
-import { ceilSecond, SECOND, waveTime, type Instant } from './wave-time.ts';
+import { ceilSecond, ceilTo, MILLISECOND, SECOND, waveTime, type Instant } from './wave-time.ts';
 
 export type Waves = Update['waves'];
 
@@ -22,7 +23,6 @@ const BATCH_SEEDS = 20;
 
 export interface Wave {
   readonly bound: number;
-  /** A whole second. */
   readonly time: Instant;
 }
 
@@ -56,35 +56,51 @@ export function smoothWaves(waves: Waves): Waves {
  * @param after the wave that goes before
  */
 export function batches(times: readonly (Instant | undefined)[], after: Wave, limits: BatchLimits = {}): readonly Wave[] {
-  const waves: Wave[] = [];
-  const timeOf = (seed: number): Instant => times[seed] ?? after.time;
-  const final = timeOf(SEEDS - 1);
+  const turns = times.map((time) => ceilTo(MILLISECOND, time ?? after.time));
+  const final = turns[SEEDS - 1] ?? after.time;
+  const due: Wave[] = [];
   let { bound, time } = after;
-  while (bound < SEEDS - 1 && ceilSecond(final) > time) {
+  while (bound < SEEDS - 1 && final > time) {
     const first = bound + 1;
     // Whoever is behind the last bound comes at its time: one bound is enough for all of them.
-    const end = timeOf(first) === final ? first : endOfBatch(times, first, limits);
-    const due = ceilSecond(timeOf(end));
-    time = due > time ? due : time + SECOND;
-    waves.push({ bound: end, time });
-    bound = end;
+    bound = turns[first] === final ? first : endOfBatch(turns, first, limits);
+    time = turns[bound] ?? final;
+    due.push({ bound, time });
   }
-  return waves;
+  // In a schedule of seconds, a second is too much.
+  const unit = limits.maxSpan !== undefined && limits.maxSpan < SECOND ? MILLISECOND : SECOND;
+  return rounded(due, after.time, unit);
 }
 
-function endOfBatch(times: readonly (Instant | undefined)[], first: number, { maxSpan, joints }: BatchLimits): number {
-  const start = times[first] ?? 0n;
-  // Wider than this, and stock hosts would let the first ones in before the batch is due.
-  const widest = Math.min(Math.max(first, 2 * (first - 1)), SEEDS - 1);
+/** Up, and apart: nobody comes before its time. */
+function rounded(due: readonly Wave[], after: Instant, unit: Instant): readonly Wave[] {
+  let before = after;
+  return due.map(({ bound, time }, index): Wave => {
+    const next = due[index + 1]?.time;
+    const whole = ceilTo(unit, time);
+    const wanted = next !== undefined && ceilTo(unit, next) === whole ? time : whole;
+    before = wanted > before ? wanted : before + MILLISECOND;
+    return { bound, time: before };
+  });
+}
+
+/** @param turns whole milliseconds: what is due within one goes together, or times would pile up */
+function endOfBatch(turns: readonly Instant[], first: number, { maxSpan, joints }: BatchLimits): number {
+  const start = turns[first] ?? 0n;
+  const widest = widestEnd(first);
   let end = first;
   while (end < widest && joints?.has(end) !== true) {
-    const [now, next] = [times[end] ?? 0n, times[end + 1] ?? 0n];
+    const [now, next] = [turns[end] ?? 0n, turns[end + 1] ?? 0n];
     const fits = end + 1 - first < BATCH_SEEDS && (maxSpan === undefined || next - start <= maxSpan);
-    // What is due within one second goes together: times are whole seconds, and must not pile up.
-    if (!fits && ceilSecond(next) > ceilSecond(now)) break;
+    if (!fits && next > now) break;
     end += 1;
   }
   return end;
+}
+
+/** The last seed of a wave that stock hosts let in all at once, at its time: a wider one they would spread, and begin early. */
+export function widestEnd(first: number): number {
+  return Math.min(Math.max(first, 2 * (first - 1)), SEEDS - 1);
 }
 
 export function wavesFrom(waves: readonly Wave[]): Waves {

@@ -43,7 +43,7 @@ const changeSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('remove-update'), update }),
   z.object({ kind: z.literal('set-waves'), update, waves, intended: waves.optional() }),
   z.object({ kind: z.literal('pause-waves'), update, from: moment, at: moment }),
-  z.object({ kind: z.literal('resume-waves'), update, at: moment }),
+  z.object({ kind: z.literal('resume-waves'), update, from: moment, at: moment }),
   z.object({ kind: z.literal('accelerate-waves'), update, from: moment, at: moment, factor: z.number().gt(1) }),
   z.object({ kind: z.literal('recall'), update, to: z.string(), at: moment }),
   z.object({ kind: z.literal('set-migrations'), migrations: z.record(z.string(), z.array(z.string())) }),

@@ -11,7 +11,6 @@
 import { GantryError, quote } from '../errors.ts';
 import { verityImageBytes } from '../image/verity.ts';
 import { applyEdit, type ManifestEdit } from '../release/edit.ts';
-import { isSame } from '../release/find.ts';
 import { assertReleasable, type Offer } from '../release/lint.ts';
 import { writeManifest, type Manifest } from '../release/manifest.ts';
 import { sha256Hex } from '../tuf/hash.ts';
@@ -130,35 +129,8 @@ export function offerAfter(published: TrustedRepository, changes: readonly Chang
   return { manifest: manifestAfter(published, changes), targets };
 }
 
-/** The changes without those that are live by now: somebody else may have published the same release. */
-export function remainingChanges(changes: readonly Change[], { manifest, targets }: Offer): readonly Change[] {
-  const isLive = (change: Change): boolean => {
-    if (change.kind === 'put-target') return targets[change.path]?.hashes.sha256 === change.file.hashes.sha256;
-    if (change.kind === 'remove-target') return !Object.hasOwn(targets, change.path);
-    if (change.kind === 'remove-update') return !manifest.updates.some((update) => isSame(update, change.update));
-    if (change.kind !== 'add-update') return false;
-    const there = manifest.updates.find((update) => isSame(update, change.update));
-    return there !== undefined && there.images.root === change.update.images.root;
-  };
-  return changes.filter((change) => !isLive(change));
-}
-
 function isEdit(change: Change): change is ManifestEdit {
   return change.kind !== 'put-target' && change.kind !== 'remove-target' && change.kind !== 'renew-targets';
-}
-
-/**
- * When the draft must be what hosts see: a pause or a resumption is computed for one moment, and would take the update away from
- * hosts that were let in after it. Undefined: any time will do.
- */
-export function deadlineOf(changes: readonly Change[]): Date | undefined {
-  const moments = changes.flatMap((change) => (isTimed(change) ? [new Date(change.at)] : []));
-  return moments.toSorted((a, b) => a.getTime() - b.getTime())[0];
-}
-
-/** Changes that are computed for a moment. */
-export function isTimed(change: Change): change is Extract<Change, { readonly kind: 'pause-waves' | 'resume-waves' }> {
-  return change.kind === 'pause-waves' || change.kind === 'resume-waves';
 }
 
 function targetsAfter(before: Targets['targets'], changes: readonly Change[]): Record<string, TargetFile> {

@@ -228,7 +228,7 @@ async function steer(life: Life): Promise<void> {
   });
 
   life.moveTo(60);
-  await life.edit(() => [{ kind: 'resume-waves', update, at: waveTime(go) }]);
+  await life.edit(() => [{ kind: 'resume-waves', update, from: waveTime(go), at: waveTime(go) }]);
   await life.publish('wave resume', ({ manifest }) => {
     const resumed = findUpdate(manifest, update);
     assert.deepEqual([resumed.gantry?.paused, resumed.gantry?.severity], [undefined, 'important']);

@@ -95,7 +95,7 @@ const steered = fc.tuple(rollout, fc.array(step, { minLength: 1, maxLength: 4 })
     const [was, from, at] = [update, minutesLater(minutes), minutesLater(minutes + lead)];
     update = unlessRefused(was, () => {
       if (verb === 'pause') return pauseRollout(was, from, at);
-      return verb === 'resume' ? resumeRollout(was, at) : accelerateRollout(was, from, at, factor);
+      return verb === 'resume' ? resumeRollout(was, from, at) : accelerateRollout(was, from, at, factor);
     });
     updates.push(update);
   }

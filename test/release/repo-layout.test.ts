@@ -61,6 +61,7 @@ test('repo-layout/ holds exactly what gantry init copies', () => {
     'nginx.conf',
     'ohno.toml',
     'slow-roll.toml',
+    'store-command.sh',
   ]);
 });
 

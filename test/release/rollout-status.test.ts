@@ -68,16 +68,16 @@ test('rolloutStatus() of a paused rollout has no end, and a next step only until
   });
   assert.deepEqual(rolloutStatus(held, hour(10)), { ...paused, offered: share(11), offeredToAgents: share(11) });
   assert.deepEqual(rolloutStatus(held, hour(99_999)), { ...paused, offered: share(11), offeredToAgents: share(11) });
-  const resumed = rolloutStatus(resumeRollout(held, hour(20)), hour(20));
+  const resumed = rolloutStatus(resumeRollout(held, hour(20), hour(20)), hour(20));
   assert.deepEqual([resumed.state, resumed.offered, resumed.ends], ['running', share(11), hour(2057)]);
 });
 
 test('rolloutStatus() says that a rollout was begun when it was resumed before the next host is due', () => {
-  const resumed = resumeRollout(pauseRollout(STEADY, hour(8), hour(10)), hour(20));
+  const resumed = resumeRollout(pauseRollout(STEADY, hour(8), hour(10)), hour(20), hour(20));
   const { state, offered, offeredToAgents, next } = rolloutStatus(resumed, hour(19));
   assert.deepEqual([state, offered, offeredToAgents], ['running', share(11), share(11)]);
   assert.ok(next !== undefined && next.at > hour(20));
-  const before = resumeRollout(pauseRollout(STEADY, hour(-2), hour(-1)), hour(20));
+  const before = resumeRollout(pauseRollout(STEADY, hour(-2), hour(-1)), hour(20), hour(20));
   assert.equal(rolloutStatus(before, hour(20)).state, 'scheduled');
 });
 

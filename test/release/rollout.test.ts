@@ -53,7 +53,7 @@ test('pauseRollout() holds all hosts but seed 0 when it comes before the first w
   assert.deepEqual(scheduleOf(held.waves).bounds, [0, 1]);
   assert.equal(offeredAt(held, hours(87_600)), 1);
   assert.equal(offeredSeeds(held, instantOf(hours(87_600))), 1);
-  const resumed = resumeRollout(held, hours(100));
+  const resumed = resumeRollout(held, hours(100), hours(100));
   const times = readyTimes(scheduleOf(resumed.waves));
   assert.deepEqual([times[0], times[1]], [undefined, T0 + 102n * 3600n * SECOND]);
 });
@@ -91,8 +91,12 @@ test('pauseRollout() and accelerateRollout() refuse a paused rollout, resumeRoll
     /^Cannot pause 1\.2\.0 of metal\/x86_64: it is paused from 2026-03-04T04:00:00Z on$/u,
   );
   refused(() => accelerateRollout(held, hours(11), hours(12), 2), 'paused', /^Cannot accelerate .*: it is paused from/u);
-  refused(() => resumeRollout(update(STEADY), hours(1)), 'not-paused', /^Cannot resume 1\.2\.0 of metal\/x86_64: it is not paused$/u);
-  refused(() => resumeRollout(resumeRollout(held, hours(20)), hours(30)), 'not-paused', /it is not paused/u);
+  refused(
+    () => resumeRollout(update(STEADY), hours(1), hours(1)),
+    'not-paused',
+    /^Cannot resume 1\.2\.0 of metal\/x86_64: it is not paused$/u,
+  );
+  refused(() => resumeRollout(resumeRollout(held, hours(20), hours(20)), hours(30), hours(30)), 'not-paused', /it is not paused/u);
 });
 
 test('pauseRollout(), resumeRollout() and accelerateRollout() refuse waves that stock tools refuse', () => {
@@ -100,7 +104,7 @@ test('pauseRollout(), resumeRollout() and accelerateRollout() refuse waves that 
   for (const work of [
     () => pauseRollout(unordered, hours(0), hours(1)),
     () => accelerateRollout(unordered, hours(0), hours(1), 2),
-    () => resumeRollout({ ...unordered, gantry: { paused: { at: at(0), waves: unordered.waves } } }, hours(1)),
+    () => resumeRollout({ ...unordered, gantry: { paused: { at: at(0), waves: unordered.waves } } }, hours(1), hours(1)),
   ])
     assert.throws(work, { code: 'release/bad-waves', details: { bound: 20 } });
 });
@@ -108,13 +112,13 @@ test('pauseRollout(), resumeRollout() and accelerateRollout() refuse waves that 
 test('resumeRollout() takes back a pause whose moment has not come, and leaves no trace of it', () => {
   const before = update(STEADY);
   const held = pauseRollout(before, hours(9), hours(10));
-  for (const date of [9, 9.5, 10]) assert.deepEqual(resumeRollout(held, hours(date)), before);
+  for (const date of [9, 9.5, 10]) assert.deepEqual(resumeRollout(held, hours(8), hours(date)), before);
   const extras = update(STEADY, { notes: 'x' });
-  assert.deepEqual(resumeRollout(pauseRollout(extras, hours(9), hours(10)), hours(10)), extras);
+  assert.deepEqual(resumeRollout(pauseRollout(extras, hours(9), hours(10)), hours(9), hours(10)), extras);
 });
 
 test('resumeRollout() shifts the turns that were still to come by the length of the pause', () => {
-  const resumed = resumeRollout(pauseRollout(update(STEADY), hours(1000), hours(1000)), hours(1500));
+  const resumed = resumeRollout(pauseRollout(update(STEADY), hours(1000), hours(1000)), hours(1500), hours(1500));
   assert.equal(resumed.gantry?.paused, undefined);
   assert.deepEqual(resumed.gantry?.waves, { '0': at(0), '1000': at(1000), '1001': at(1501), '2047': at(2547) });
   for (const [date, agents] of [
@@ -132,7 +136,7 @@ test('resumeRollout() shifts the turns that were still to come by the length of 
 test('resumeRollout() forgets what only the pause said, and keeps what else was said', () => {
   const known = update(STEADY, { severity: 'critical', notes: 'x' });
   const held = pauseRollout({ ...known, gantry: Object.assign({ vendor: [1] }, known.gantry) }, hours(9), hours(10));
-  const { waves, ...extras } = resumeRollout(held, hours(20)).gantry ?? {};
+  const { waves, ...extras } = resumeRollout(held, hours(20), hours(20)).gantry ?? {};
   assert.deepEqual(extras, { severity: 'critical', notes: 'x', vendor: [1] });
   assert.deepEqual(Object.keys(waves ?? {}), ['0', '10', '11', '2047']);
 });
@@ -196,7 +200,7 @@ test('isOffered() follows the schedule that was meant, and waits while it is pau
 test('offeredSeeds() counts the seeds for which isOffered() is true', () => {
   const steady = update(STEADY);
   const held = pauseRollout(steady, hours(9), hours(10));
-  for (const one of [steady, held, resumeRollout(held, hours(500)), update({}), update({ '2047': at(9) })]) {
+  for (const one of [steady, held, resumeRollout(held, hours(500), hours(500)), update({}), update({ '2047': at(9) })]) {
     for (const date of [-1, 5, 10, 600, 5000]) {
       const now = instantOf(hours(date));
       const counted = Array.from({ length: SEEDS }, (_, seed) => isOffered(one, seed, now)).filter(Boolean).length;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readyTimes, scheduleOf, SEEDS } from '../../lib/release/eligibility.ts';
-import { parseWaveTime, SECOND, waveTime } from '../../lib/release/wave-time.ts';
+import { MILLISECOND, parseWaveTime, SECOND, waveTime } from '../../lib/release/wave-time.ts';
 import { batches, orderedSchedule, smoothWaves, wavesFrom, type Waves } from '../../lib/release/waves.ts';
 
 const HOUR = 3600n * SECOND;
@@ -65,9 +65,13 @@ test('smoothWaves() begins narrowly behind a first wave that is narrow', () => {
   }
 });
 
-test('smoothWaves() lets go together what is due within one second', () => {
-  const smooth = smoothWaves({ '0': at(0), '20': at(1), '2047': waveTime(T0 + HOUR + 4n * SECOND) });
-  assert.deepEqual(Object.values(smooth), [at(0), at(1), ...[1n, 2n, 3n, 4n].map((seconds) => waveTime(T0 + HOUR + seconds * SECOND))]);
+test('smoothWaves() writes milliseconds where batches share a second, and lets go together what is due within one', () => {
+  const within = (duration: bigint): Waves => smoothWaves({ '0': at(0), '1023': at(1), '2047': waveTime(T0 + HOUR + duration) });
+  const seconds = within(4n * SECOND);
+  assert.deepEqual([seconds['1043'], seconds['1063']], ['2026-03-03T19:00:00.079Z', '2026-03-03T19:00:00.157Z']);
+  assert.equal(Object.values(seconds).at(-1), '2026-03-03T19:00:04Z');
+  const milliseconds = within(2n * MILLISECOND);
+  assert.deepEqual(Object.values(milliseconds), [at(0), at(1), '2026-03-03T19:00:00.001Z', '2026-03-03T19:00:01Z']);
 });
 
 test('smoothWaves() refuses what cannot be ordered', () => {
