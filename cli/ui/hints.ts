@@ -104,7 +104,7 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
 
   'store/missing': 'check the path or URL: a repository is VARIANT/ARCH in a store',
   'store/conflict': SIGN_AND_PUBLISH,
-  'store/denied': 'check the permissions of the store in gantry.toml',
+  'store/denied': 'check the permissions of the store in gantry.toml; for S3, aws/ in the workspace has policies',
   'store/failed': RETRY,
   'store/source-changed': 'gantry release add makes the release again from its images',
   'store/bad-location': 'write it like s3://my-bucket/os, in gantry.toml',

@@ -5,6 +5,7 @@ import { parseOffset } from '../../lib/release/duration.ts';
 import { parseToml } from '../../lib/release/toml.ts';
 import { parseWavePolicy, policyWaves } from '../../lib/release/wave-policy.ts';
 import { instantOf, SECOND, waveTime } from '../../lib/release/wave-time.ts';
+import { cacheControlOf } from '../../lib/store/cache-control.ts';
 import { parseConfig } from '../../lib/workspace/config.ts';
 
 const folder = new URL('../../repo-layout/', import.meta.url);
@@ -93,22 +94,24 @@ for (const [name, bounds] of Object.entries(BOUNDS)) {
   });
 }
 
-test('hosting/cloudfront.json keeps query strings out of every cache key and compresses nothing', () => {
-  const text = textOf('hosting/cloudfront.json');
-  const { Resources } = JSON.parse(text) as { Resources: Record<string, { Type: string }> };
-  const policies = Object.values(Resources).filter(({ Type }) => Type === 'AWS::CloudFront::CachePolicy');
-  assert.equal(policies.length, 2);
-  assert.equal(text.match(/"QueryStringBehavior": "none"/gu)?.length, 2);
-  assert.equal(text.match(/"Compress": false/gu)?.length, 2);
-  assert.doesNotMatch(text, /"(?:Compress|EnableAcceptEncoding\w+)": true/u);
-  assert.match(text, /"ErrorCode": 404, "ErrorCachingMinTTL": 0/u);
-});
+for (const [name, count] of [
+  ['nginx.conf', 4],
+  ['Caddyfile', 5],
+] as const) {
+  test(`README.md states the cache headers that hosting/${name} sends`, () => {
+    const sent = [...textOf(`hosting/${name}`).matchAll(/Cache-Control "([^"]+)"/gu)];
+    assert.equal(sent.length, count);
+    const readme = textOf('README.md');
+    for (const [, header = ''] of sent) assert.ok(readme.includes(`\`${header}\``), header);
+  });
+}
 
-test('README.md states the cache headers that hosting/nginx.conf sends', () => {
-  const sent = [...textOf('hosting/nginx.conf').matchAll(/Cache-Control "([^"]+)"/gu)];
-  assert.equal(sent.length, 4);
+test('README.md states the cache headers that are written to a bucket', () => {
   const readme = textOf('README.md');
-  for (const [, header = ''] of sent) assert.ok(readme.includes(`\`${header}\``), header);
+  for (const cacheClass of ['immutable', 'revalidate'] as const)
+    assert.ok(readme.includes(`\`${cacheControlOf(cacheClass)}\``), cacheClass);
+  const [, seconds = ''] = /max-age=(\d+)/u.exec(cacheControlOf('revalidate')) ?? [];
+  assert.ok(Number(seconds) <= 60);
 });
 
 test('gitignore keeps private state and private keys out, and public keys in', () => {

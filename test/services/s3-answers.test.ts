@@ -116,6 +116,21 @@ for (const { status, name, code } of REFUSALS) {
   });
 }
 
+test('a refusal names the call, the object and the permission when S3 answers 403', async (t) => {
+  const { endpoint } = await startFakeServer(t, refuse(403, 'AccessDenied'));
+  const expected: Readonly<Record<string, string>> = {
+    read: 'GetObject was denied; expected credentials that have s3:GetObject',
+    'look up': 'HeadObject was denied; expected credentials that have s3:GetObject',
+    list: 'ListObjectsV2 was denied; expected credentials that have s3:ListBucket',
+    write: 'PutObject was denied; expected credentials that have s3:PutObject',
+    'write in parts': 'CreateMultipartUpload was denied; expected credentials that have s3:PutObject',
+  };
+  for (const [call, work] of Object.entries(callsOf(await bucketAt(endpoint)))) {
+    const named = call === 'list' ? 'bucket' : PATH;
+    await assert.rejects(work(), { message: `Cannot ${call.replace(' in parts', '')} "${named}" in "s3://bucket": ${expected[call]}` });
+  }
+});
+
 test('a bucket throws store/region when no region is set', async (t) => {
   const { endpoint } = await startFakeServer(t, refuse(404, 'NoSuchKey'));
   useCredentials(CREDENTIALS);

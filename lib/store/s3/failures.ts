@@ -8,6 +8,7 @@
  * - names and statuses are told, requests and credentials are not.
  */
 import { abortedBy, GantryError, quote } from '../../errors.ts';
+import { permissionFor } from './permissions.ts';
 
 export interface Attempt {
   /** The object, or the bucket where no object is meant. */
@@ -71,7 +72,11 @@ export function storeFailure(error: unknown, attempt: Attempt): GantryError {
   if (isNotS3(error)) return notS3(attempt, cause);
   const configured = misconfigured(error, cannot, attempt);
   if (configured !== undefined) return configured;
-  if (status === 403) return new GantryError('store/denied', `${cannot}: access was denied`, { path }, cause);
+  if (status === 403) {
+    const needed = permissionFor(call);
+    const expected = needed === undefined ? '' : `; expected credentials that have ${needed}`;
+    return new GantryError('store/denied', `${cannot}: ${call} was denied${expected}`, { path }, cause);
+  }
   const what = status === undefined ? `no answer from ${endpoint} (${message})` : `${endpoint} answered with status ${status}, ${name}`;
   return new GantryError('store/failed', `${cannot}: ${what}`, { path, call }, cause);
 }
