@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
 import { parseOffset } from '../../lib/release/duration.ts';
 import { parseToml } from '../../lib/release/toml.ts';
@@ -51,18 +53,28 @@ const BOUNDS: Readonly<Record<string, readonly (readonly [number, number])[]>> =
 
 test('repo-layout/ holds exactly what gantry init copies', () => {
   const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  assert.deepEqual(files.map(({ name }) => name).toSorted(), [
+  const names = files.map(({ parentPath, name }) => relative(fileURLToPath(folder), join(parentPath, name)));
+  assert.deepEqual(names.toSorted(), [
     'README.md',
-    'accelerated-waves.toml',
-    'cloudfront.json',
-    'default-waves.toml',
-    'expiry.toml',
+    'aws/gc.json',
+    'aws/publisher.json',
+    'aws/reader.json',
+    'aws/signer.json',
+    'aws/trust-github.json',
+    'aws/trust-gitlab.json',
+    'ci/github-actions.yml',
+    'ci/gitlab-ci.yml',
     'gantry.toml',
     'gitignore',
-    'nginx.conf',
-    'ohno.toml',
-    'slow-roll.toml',
-    'store-command.sh',
+    'hosting/Caddyfile',
+    'hosting/cloudfront.json',
+    'hosting/nginx.conf',
+    'hosting/store-command.sh',
+    'policies/expiry.toml',
+    'policies/waves/accelerated-waves.toml',
+    'policies/waves/default-waves.toml',
+    'policies/waves/ohno.toml',
+    'policies/waves/slow-roll.toml',
   ]);
 });
 
