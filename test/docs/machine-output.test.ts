@@ -52,7 +52,9 @@ const IMAGES = ADD.slice(3);
 const UNTIL_CTRL_C = ['serve'];
 
 /** In this order, in one workspace: the arguments behind the command of a row, and what is done before it. */
-const RUNS: Readonly<Record<string, { args?(scene: Scene): readonly string[]; readonly first?: readonly (readonly string[])[] }>> = {
+const RUNS: Readonly<
+  Record<string, { readonly args?: (scene: Scene) => readonly string[]; readonly first?: readonly (readonly string[])[] }>
+> = {
   init: { args: () => ['../new', '--variant', 'metal', '--arch', 'x86_64', '--store', '../new-public'] },
   'init --dry-run': { args: () => ['../newer', '--variant', 'metal', '--arch', 'x86_64', '--store', '../newer-public'] },
   'key generate': { args: () => ['spare', '--unencrypted'] },

@@ -26,12 +26,10 @@ type Environment = Readonly<Record<string, string>>;
 
 /** Temporary credentials of the server's own, narrowed by the policy. */
 async function credentialsFor({ endpoint, region, credentials }: S3Server, policy: Policy): Promise<Environment> {
-  const { stdout } = await runFile('curl', [
-    ...['--silent', '--fail-with-body', '--aws-sigv4', `aws:amz:${region}:sts`],
-    ...['--user', `${credentials.accessKeyId}:${credentials.secretAccessKey}`],
-    ...['--data', 'Action=AssumeRole&Version=2011-06-15&DurationSeconds=3600'],
-    ...['--data-urlencode', `Policy=${JSON.stringify(policy)}`, `${endpoint}/`],
-  ]);
+  const signed = ['--aws-sigv4', `aws:amz:${region}:sts`, '--user', `${credentials.accessKeyId}:${credentials.secretAccessKey}`];
+  const asked = ['--data', 'Action=AssumeRole&Version=2011-06-15&DurationSeconds=3600'];
+  const narrowed = ['--data-urlencode', `Policy=${JSON.stringify(policy)}`];
+  const { stdout } = await runFile('curl', ['--silent', '--fail-with-body', ...signed, ...asked, ...narrowed, `${endpoint}/`]);
   const member = (name: string): string => new RegExp(`<${name}>([^<]+)</${name}>`, 'u').exec(stdout)?.[1] ?? '';
   assert.ok(member('SessionToken').length > 0, stdout);
   return {
@@ -99,9 +97,9 @@ describe('minio', { skip: await skipReason('minio') }, () => {
   test('a release is published with the permissions of publisher.json', async (t) => {
     if (!requireTool(t, 'curl')) return;
     const env = await credentialsFor(server, policyFor('publisher', bucket, 'os'));
-    const before = await liveTimestamp(server, bucket);
+    const live = await liveTimestamp(server, bucket);
     for (const args of [ADD.with(2, '1.0.1'), ['sign'], ['publish']]) await expectDone(gantry(args, { cwd, env }));
-    assert.notEqual(await liveTimestamp(server, bucket), before);
+    assert.notEqual(await liveTimestamp(server, bucket), live);
   });
 
   test('dates are renewed with the permissions of signer.json, and nothing else', async (t) => {
@@ -109,9 +107,9 @@ describe('minio', { skip: await skipReason('minio') }, () => {
     const env = await credentialsFor(server, policyFor('signer', bucket, 'os'));
     for (const verb of ['refresh', 'sign', 'publish']) await expectDone(gantry([verb], { cwd, env }));
     await prepareNext();
-    const before = await seen();
+    const live = await seen();
     assertDenied(await gantry(['publish', '--json'], { cwd, env }), refusedWrite('targets/'));
-    assert.deepEqual(await seen(), before);
+    assert.deepEqual(await seen(), live);
     await expectDone(gantry(['publish'], { cwd, env: own }));
   });
 
@@ -125,15 +123,15 @@ describe('minio', { skip: await skipReason('minio') }, () => {
     test(`a publication ${what} without ${action}`, async (t) => {
       if (!requireTool(t, 'curl')) return;
       await prepareNext();
-      const before = await seen();
+      const live = await seen();
       const env = await credentialsFor(server, without(policyFor('publisher', bucket, 'os'), action));
       const answer = await gantry(['publish', '--json'], { cwd, env });
       if (!(action in needed) && answer.code === 0) {
-        assert.notEqual(await liveTimestamp(server, bucket), before[0]);
+        assert.notEqual(await liveTimestamp(server, bucket), live[0]);
         return;
       }
       assertDenied(answer, needed[action] ?? new RegExp(`was denied; expected credentials that have ${action}`, 'u'));
-      assert.deepEqual(await seen(), before);
+      assert.deepEqual(await seen(), live);
       // Nothing is lost either: with the permission the same command finishes.
       await expectDone(gantry(['publish'], { cwd, env: own }));
     });
@@ -142,7 +140,7 @@ describe('minio', { skip: await skipReason('minio') }, () => {
   test('hosts keep the old publication when timestamp.json alone may not be written', async (t) => {
     if (!requireTool(t, 'curl')) return;
     await prepareNext();
-    const before = await liveTimestamp(server, bucket);
+    const live = await liveTimestamp(server, bucket);
     const policy = policyFor('publisher', bucket, 'os');
     const denial = {
       Sid: 'Deny',
@@ -152,9 +150,9 @@ describe('minio', { skip: await skipReason('minio') }, () => {
     } as const;
     const env = await credentialsFor(server, { ...policy, Statement: [...policy.Statement, denial] });
     assertDenied(await gantry(['publish', '--json'], { cwd, env }), refusedWrite(TIMESTAMP));
-    assert.equal(await liveTimestamp(server, bucket), before);
+    assert.equal(await liveTimestamp(server, bucket), live);
     await expectDone(gantry(['publish'], { cwd, env: own }));
-    assert.notEqual(await liveTimestamp(server, bucket), before);
+    assert.notEqual(await liveTimestamp(server, bucket), live);
   });
 
   test('with gc.json everything can be removed but roots and what is live', async (t) => {

@@ -116,6 +116,28 @@ const CHRONO: Recipe = {
   ],
 };
 
+const PYTHON_LINTERS: Recipe = { ...PYTHON, folder: 'file-linters' };
+
+const ACTIONLINT: Recipe = {
+  folder: 'actionlint',
+  sources: ['go.mod', 'go.sum'],
+  toolchain: ['go', 'version'],
+  build: (_scratch, ready) => [
+    {
+      command: 'go',
+      args: ['build', '-mod=readonly', '-trimpath', '-o', join(ready, 'actionlint'), 'github.com/rhysd/actionlint/cmd/actionlint'],
+    },
+  ],
+};
+
+/** What the makers of CloudFormation, GitHub Actions and GitLab CI would say of a file for them. */
+const LINTERS: Readonly<Record<LinterName, Recipe>> = {
+  'cfn-lint': PYTHON_LINTERS,
+  'check-jsonschema': PYTHON_LINTERS,
+  actionlint: ACTIONLINT,
+};
+export type LinterName = 'actionlint' | 'cfn-lint' | 'check-jsonschema';
+
 interface Reader {
   readonly recipe?: Recipe;
   command(ready: string): readonly [string, ...string[]];
@@ -137,13 +159,19 @@ const READERS: Readonly<Record<PeerName, Reader>> = {
  *
  * Always false in CI, so that a missing toolchain fails there.
  */
-export async function skipReason(name: PeerName | 'chrono'): Promise<string | false> {
-  const recipe = name === 'chrono' ? CHRONO : READERS[name].recipe;
+export async function skipReason(name: PeerName | LinterName | 'chrono'): Promise<string | false> {
+  const recipe = recipeOf(name);
   if (recipe === undefined || process.env['CI'] === 'true') {
     return false;
   }
   const version = await toolchainVersion(recipe).catch(() => undefined);
   return version === undefined ? `${recipe.toolchain[0]} is not on this machine` : false;
+}
+
+function recipeOf(name: PeerName | LinterName | 'chrono'): Recipe | undefined {
+  if (name === 'chrono') return CHRONO;
+  if (name === 'actionlint' || name === 'cfn-lint' || name === 'check-jsonschema') return LINTERS[name];
+  return READERS[name].recipe;
 }
 
 /**
@@ -181,6 +209,14 @@ export async function readWithPeer(name: PeerName, request: PeerRequest): Promis
 /** The program of `peers/chrono`; builds it on first use. */
 export async function chronoOracle(): Promise<string> {
   return join(await built(CHRONO), 'chrono-oracle');
+}
+
+/** Builds it on first use. @returns the program and its first arguments */
+export async function linterCommand(name: LinterName): Promise<readonly [string, ...string[]]> {
+  const ready = await built(LINTERS[name]);
+  if (name === 'actionlint') return [join(ready, name)];
+  // The scripts name the folder in which they were built.
+  return [join(ready, 'bin', 'python'), join(ready, 'bin', name)];
 }
 
 /** Only exit code 1 is a refusal; a crash or a signal is a defect that a test must not take for one. */

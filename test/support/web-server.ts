@@ -62,7 +62,7 @@ type Ask = (path: string, asking?: Asking) => Promise<Answer>;
 export interface WebServer {
   readonly command: string;
   /** @param folder where the store is `public/` and the socket `socket`; @returns arguments and environment of the command */
-  configure(folder: string): Promise<{ readonly args: readonly string[]; readonly env?: Readonly<Record<string, string>> }>;
+  readonly configure: (folder: string) => Promise<{ readonly args: readonly string[]; readonly env?: Readonly<Record<string, string>> }>;
 }
 
 export async function webServerFolder(t: Cleanup): Promise<string> {
