@@ -22,6 +22,7 @@ export interface ErrorDetails {
 
   // http: the network, before anything is trusted
   'http/unreachable': { readonly url: string };
+  'http/certificate': { readonly url: string; readonly problem: string };
   'http/status': { readonly url: string; readonly status: number };
   'http/missing': { readonly url: string; readonly status: number };
   'http/too-long': { readonly url: string; readonly maxBytes: number };

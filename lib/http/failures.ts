@@ -1,10 +1,23 @@
 /** What can go wrong with a request, in our codes and words; user, password and query of a URL never appear. */
-import { GantryError, quote } from '../errors.ts';
+import { GantryError, named, quote } from '../errors.ts';
 
 const URL_LENGTH = 300;
 const MISSING = new Set([403, 404, 410]);
 /** The other side was there, and then the connection broke. */
 const BROKEN = /^(?:ECONNRESET|EPIPE|HPE_.*)$/u;
+
+/** What OpenSSL and Node call what is wrong with a certificate. */
+const CERTIFICATE_PROBLEMS: ReadonlyMap<string, string> = new Map([
+  ['CERT_HAS_EXPIRED', 'has expired'],
+  ['CERT_NOT_YET_VALID', 'is not valid yet'],
+  ['CERT_REVOKED', 'was revoked'],
+  ['DEPTH_ZERO_SELF_SIGNED_CERT', 'is signed by itself'],
+  ['SELF_SIGNED_CERT_IN_CHAIN', 'comes from an authority that this machine does not know'],
+  ['UNABLE_TO_GET_ISSUER_CERT', 'comes from an authority that this machine does not know'],
+  ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'comes from an authority that this machine does not know'],
+  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'comes without the certificates between it and an authority that this machine knows'],
+  ['ERR_TLS_CERT_ALTNAME_INVALID', 'is for another name'],
+]);
 
 /** The URL without user, password and query. */
 export function printableUrl(url: URL): string {
@@ -21,8 +34,19 @@ export function statusError(url: URL, status: number): GantryError {
 /** No answer began: nobody is there, or somebody who does not speak HTTP to its end. */
 export function noAnswer(url: URL, cause: Error): GantryError {
   const code = 'code' in cause ? String(cause.code) : cause.message;
+  const problem = CERTIFICATE_PROBLEMS.get(code);
+  if (problem !== undefined) return badCertificate(url, problem, cause);
   if (BROKEN.test(code)) return interrupted(url, 0, cause);
   return new GantryError('http/unreachable', `Cannot reach ${url.origin}: ${code}`, { url: printableUrl(url) }, { cause });
+}
+
+function badCertificate(url: URL, problem: string, cause: Error): GantryError {
+  return new GantryError(
+    'http/certificate',
+    `Cannot reach ${url.origin}: its certificate ${problem}; expected a valid one for ${named(url.hostname)}, from an authority that this machine knows`,
+    { url: printableUrl(url), problem },
+    { cause },
+  );
 }
 
 export function interrupted(url: URL, receivedBytes: number, cause: unknown): GantryError {

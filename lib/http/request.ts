@@ -8,12 +8,13 @@
  * - on refusal the connection is closed, not only forgotten;
  * - credentials in a URL never reach an error text.
  */
-import { Agent as HttpAgent, get as httpGet, type IncomingMessage } from 'node:http';
-import { Agent as HttpsAgent, get as httpsGet } from 'node:https';
+import { Agent as HttpAgent, type IncomingMessage } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
-import { GantryError, isGantryError } from '../errors.ts';
+import { isGantryError, type GantryError } from '../errors.ts';
 import { readBody } from './body.ts';
-import { aborted, badScheme, encoded, noAnswer, redirected, stalled, statusError, tooLong, tooShort } from './failures.ts';
+import { aborted, encoded, redirected, statusError, tooLong, tooShort } from './failures.ts';
+import { sendGet } from './send.ts';
 
 export interface HttpOptions {
   /** How long an answer, or the next bytes of it, may take, in milliseconds; less than 512 bytes a second counts as none. 30 s by default. */
@@ -51,8 +52,7 @@ const MAX_REDIRECTS = 3;
 const RETRY_BASE_MS = 200;
 
 interface Connection {
-  readonly http: HttpAgent;
-  readonly https: HttpsAgent;
+  readonly agents: { readonly http: HttpAgent; readonly https: HttpsAgent };
   readonly idleTimeoutMs: number;
   readonly userAgent: string;
   readonly traffic: { requests: number; bytesReceived: number };
@@ -61,8 +61,7 @@ interface Connection {
 export function createHttpClient(options: HttpOptions = {}): HttpClient {
   const { tries = DEFAULTS.tries } = options;
   const connection: Connection = {
-    http: new HttpAgent({ keepAlive: true }),
-    https: new HttpsAgent({ keepAlive: true }),
+    agents: { http: new HttpAgent({ keepAlive: true }), https: new HttpsAgent({ keepAlive: true }) },
     idleTimeoutMs: options.idleTimeoutMs ?? DEFAULTS.idleTimeoutMs,
     userAgent: options.userAgent ?? DEFAULTS.userAgent,
     traffic: { requests: 0, bytesReceived: 0 },
@@ -82,8 +81,8 @@ export function createHttpClient(options: HttpOptions = {}): HttpClient {
       });
     },
     close() {
-      connection.http.destroy();
-      connection.https.destroy();
+      connection.agents.http.destroy();
+      connection.agents.https.destroy();
     },
   };
 }
@@ -135,28 +134,9 @@ async function open(connection: Connection, url: URL, options: FetchOptions): Pr
 }
 
 async function request(connection: Connection, url: URL, signal: AbortSignal | undefined): Promise<IncomingMessage> {
-  const secure = url.protocol === 'https:';
-  if (!secure && url.protocol !== 'http:') throw badScheme(url);
-  connection.traffic.requests += 1;
-  return new Promise((resolve, reject) => {
-    const settings = {
-      agent: secure ? connection.https : connection.http,
-      headers: { 'accept-encoding': 'identity', 'user-agent': connection.userAgent },
-      ...(signal === undefined ? {} : { signal }),
-    };
-    const sent = secure ? httpsGet(url, settings) : httpGet(url, settings);
-    // A timer of our own, because a socket's begins only once it is connected, and starts again with every byte of a header.
-    const timer = setTimeout(() => sent.destroy(stalled(url, connection.idleTimeoutMs)), connection.idleTimeoutMs);
-    sent.once('response', (response) => {
-      clearTimeout(timer);
-      resolve(response);
-    });
-    sent.on('error', (error) => {
-      clearTimeout(timer);
-      if (signal?.aborted === true) reject(aborted(signal));
-      else reject(error instanceof GantryError ? error : noAnswer(url, error));
-    });
-  });
+  const { traffic, agents, userAgent, idleTimeoutMs } = connection;
+  traffic.requests += 1;
+  return sendGet(url, { agents, headers: { 'accept-encoding': 'identity', 'user-agent': userAgent }, idleTimeoutMs, signal });
 }
 
 function checked(response: IncomingMessage, url: URL, options: FetchOptions): IncomingMessage {

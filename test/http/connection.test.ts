@@ -5,8 +5,11 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { isGantryError } from '../../lib/errors.ts';
 import { createHttpClient, type HttpClient, type HttpOptions } from '../../lib/http/request.ts';
+import { startAilingServer } from '../support/ailing-server.ts';
+import { makeCertificate, trust } from '../support/certificates.ts';
 import { drain } from '../support/host.ts';
 import { cutAfter, redirectTo, send, stallAfter, startHostileServer, type Lie } from '../support/hostile-server.ts';
+import { requireTool } from '../support/tools.ts';
 
 const IDLE_MS = 250;
 const BODY = Buffer.from('0123456789'.repeat(1000));
@@ -102,3 +105,22 @@ for (const [what, lie] of Object.entries(FAILURES)) {
     assert.deepEqual(sent, ['/file?token=hunter2', `Basic ${Buffer.from('user:hunter2').toString('base64')}`]);
   });
 }
+
+test('a certificate that is not trusted is http/certificate, and is not tried again', async (t) => {
+  if (!requireTool(t, 'openssl')) return;
+  const tls = await makeCertificate(t, 'DNS:updates.example.com', 30);
+  const url = new URL('file', await startAilingServer(t, { files: new Map([['file', BODY]]), tls }));
+  const client = newClient(t, { tries: 3 });
+  const details = { url: url.href };
+  await assert.rejects(client.fetchBytes(url, { maxBytes: BODY.length }), {
+    code: 'http/certificate',
+    message: `Cannot reach ${url.origin}: its certificate is signed by itself; expected a valid one for 127.0.0.1, from an authority that this machine knows`,
+    details: { ...details, problem: 'is signed by itself' },
+  });
+  assert.equal(client.traffic.requests, 1);
+  trust(t, tls);
+  await assert.rejects(client.fetchBytes(url, { maxBytes: BODY.length }), {
+    code: 'http/certificate',
+    details: { ...details, problem: 'is for another name' },
+  });
+});
