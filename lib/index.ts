@@ -9,6 +9,7 @@ export { openKeySigner, writeKeyFile, type KeyFile } from './keys/key-file.ts';
 export { signerFromKeyObject, verifyingSigner } from './keys/key-signer.ts';
 export type { Signer } from './keys/signer.ts';
 export { prepareEdit, removalOf, saveEdit, type EditOptions, type PreparedEdit } from './publish/edit.ts';
+export { examineRepository, type DoctorOptions, type DoctorReport } from './publish/doctor/doctor.ts';
 export { publishRepository, planRepository, type Publication } from './publish/publish.ts';
 export { addRelease, type AddedRelease } from './publish/release.ts';
 export { refreshRepository } from './publish/refresh.ts';

@@ -2,6 +2,7 @@
 import type { CommandSpec } from '../program.ts';
 import { completion } from './completion.ts';
 import { demo } from './demo.ts';
+import { doctor } from './doctor.ts';
 import { download } from './download.ts';
 import { init } from './init.ts';
 import { key } from './key.ts';
@@ -28,6 +29,7 @@ export const commands: readonly CommandSpec[] = [
   publish,
   refresh,
   lint,
+  doctor,
   serve,
   verify,
   download,

@@ -1,6 +1,7 @@
 import { isGantryError, type LintFinding } from '../../lib/errors.ts';
 import type { ReadFile } from '../../lib/publish/inspect.ts';
 import type { StorePath } from '../../lib/store/store.ts';
+import { TARGETS_FROM_METADATA } from '../../lib/client/folder-url.ts';
 import type { Context } from '../context.ts';
 import { repositoriesOf } from '../edits.ts';
 import { pathOf, repositoriesOptions, textOption } from '../options.ts';
@@ -9,8 +10,6 @@ import { openWorkspaceSession } from '../session.ts';
 import { describeFindings, findingsOutcome } from '../ui/findings.ts';
 
 const FILE_MAX_BYTES = 64 << 20;
-/** Where the published layout has them, seen from VARIANT/ARCH/. */
-const TARGETS_FROM_METADATA = '../../targets/';
 
 /** The two folders of a repository. */
 interface Readers {

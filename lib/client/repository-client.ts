@@ -10,6 +10,7 @@ import { checkManifestLength, parseManifest, type Manifest, type Update } from '
 import { availableUpdates, type HostDescription } from '../release/select.ts';
 import { TargetPath } from '../tuf/target-path.ts';
 import type { TargetFile, TopRoleName } from '../tuf/types.ts';
+import { folderUrl, TARGETS_FROM_METADATA } from './folder-url.ts';
 import { openClientState, parseTrustAnchor, type ClientState } from './state.ts';
 import type { VerifiedTarget } from './target.ts';
 import { refreshTrust, type TrustedRoles } from './trust.ts';
@@ -23,8 +24,6 @@ import {
 } from './verified-stream.ts';
 
 const MANIFEST = 'manifest.json';
-/** Where the published layout has them, seen from VARIANT/ARCH/. */
-const TARGETS_FROM_METADATA = '../../targets/';
 
 export interface OpenOptions extends HttpOptions {
   /** Any `N.root.json` that is trusted, as bytes or as the path of a file: all that a host must bring. */
@@ -108,25 +107,6 @@ async function readRoot(root: Uint8Array | string | URL): Promise<Uint8Array> {
   } catch (error) {
     throw fromSystemError(error, path, 'read');
   }
-}
-
-function folderUrl(text: URL | string): URL {
-  const url = URL.canParse(String(text)) ? new URL(text) : undefined;
-  if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-    // What is no URL may still hold a password in front of an `@`.
-    const shown = String(text)
-      .replace(/[^/]*@/gu, '')
-      .slice(0, 300);
-    throw new GantryError(
-      'http/bad-url',
-      `Cannot use ${quote(shown)} as a repository: expected a URL that starts with http:// or https://`,
-      { url: shown },
-    );
-  }
-  url.search = '';
-  url.hash = '';
-  if (!url.pathname.endsWith('/')) url.pathname += '/';
-  return url;
 }
 
 interface Parts {

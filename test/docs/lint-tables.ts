@@ -1,10 +1,17 @@
-/** The tables of docs/lint.md, made from the rules themselves: `node test/docs/lint-tables.ts` writes them anew. */
+/** The tables of rules in docs/, made from the rules themselves: `node test/docs/lint-tables.ts` writes them anew. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { doctorRules } from '../../lib/publish/doctor/rules.ts';
 import { releaseRules } from '../../lib/release/lint.ts';
-import { portabilityRules } from '../../lib/tuf/lint/rules.ts';
+import { portabilityRules, type LintRule } from '../../lib/tuf/lint/rules.ts';
 
-const FILE = join(import.meta.dirname, '..', '..', 'docs', 'lint.md');
+const DOCS = join(import.meta.dirname, '..', '..', 'docs');
+
+/** Every page with tables, and the rules that must stand in it. */
+export const PAGES: Readonly<Record<string, readonly LintRule[]>> = {
+  'lint.md': [...releaseRules, ...portabilityRules.values()],
+  'doctor.md': doctorRules,
+};
 
 function table(rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
@@ -12,25 +19,32 @@ function table(rows: readonly (readonly string[])[]): string {
   return [line(head), line(head.map(() => '---')), ...body.map(line)].join('\n');
 }
 
-const TABLES: Readonly<Record<string, string>> = {
-  release: table([
+function tableWithSeverity(rules: readonly (LintRule & { readonly severity: string })[]): string {
+  return table([
     ['rule', '', 'what it wants', 'who stumbles otherwise', 'what to do'],
-    ...releaseRules.map(({ id, severity, wants, who, fix }) => [`\`${id}\``, severity, wants, who, fix]),
-  ]),
+    ...rules.map(({ id, severity, wants, who, fix }) => [`\`${id}\``, severity, wants, who, fix]),
+  ]);
+}
+
+const TABLES: Readonly<Record<string, string>> = {
+  release: tableWithSeverity(releaseRules),
   portability: table([
     ['rule', 'what it wants', 'who stumbles otherwise', 'what to do'],
     ...[...portabilityRules.values()].map(({ id, wants, who, fix }) => [`\`${id}\``, wants, who, fix]),
   ]),
+  doctor: tableWithSeverity(doctorRules),
 };
 
-/** docs/lint.md as it is, and as the rules say that it should be. */
-export async function lintPage(): Promise<{ readonly is: string; readonly shouldBe: string }> {
-  const is = await readFile(FILE, 'utf8');
+/** A page as it is, and as the rules say that it should be. */
+export async function pageOf(name: string): Promise<{ readonly is: string; readonly shouldBe: string }> {
+  const is = await readFile(join(DOCS, name), 'utf8');
   const shouldBe = is.replaceAll(
     /(<!-- table of the (\w+) rules: written by test\/docs\/lint-tables\.ts -->\n)[\s\S]*?(\n<!-- end -->)/gu,
-    (_, begin: string, name: string, end: string) => `${begin}${TABLES[name] ?? ''}${end}`,
+    (_, begin: string, rules: string, end: string) => `${begin}${TABLES[rules] ?? ''}${end}`,
   );
   return { is, shouldBe };
 }
 
-if (process.argv[1] === import.meta.filename) await writeFile(FILE, (await lintPage()).shouldBe);
+if (process.argv[1] === import.meta.filename) {
+  for (const name of Object.keys(PAGES)) await writeFile(join(DOCS, name), (await pageOf(name)).shouldBe);
+}

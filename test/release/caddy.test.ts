@@ -6,14 +6,14 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { requireTool } from '../support/tools.ts';
-import { assertServesStore, webServerFolder } from '../support/web-server.ts';
+import { assertHealthy, assertServesStore, webServerFolder } from '../support/web-server.ts';
 
 const EXAMPLE = new URL('../../repo-layout/hosting/Caddyfile', import.meta.url);
 
 /** The example with its marked lines changed; Caddy's own interface and files stay away from those of this machine. */
 async function configure(folder: string): Promise<{ readonly args: readonly string[]; readonly env: Readonly<Record<string, string>> }> {
   const example = await readFile(EXAMPLE, 'utf8');
-  const site = example.replace('http://updates.example.com {', `http://updates.example.com {\n\tbind unix/${join(folder, 'socket')}`);
+  const site = example.replace('http://updates.example.com {', `http:// {\n\tbind unix/${join(folder, 'socket')}`);
   const server = site.replace(/root \* \S+/u, `root * ${join(folder, 'public')}`);
   const path = join(folder, 'Caddyfile');
   await writeFile(path, `{\n\tadmin off\n\tlog {\n\t\tlevel ERROR\n\t}\n}\n${server}`);
@@ -35,4 +35,9 @@ test('hosting/Caddyfile passes caddy validate', async (t) => {
 test('hosting/Caddyfile serves a store as README.md says', async (t) => {
   if (!requireTool(t, 'caddy')) return;
   await assertServesStore(t, { command: 'caddy', configure });
+});
+
+test('gantry doctor finds nothing on hosting/Caddyfile', async (t) => {
+  if (!requireTool(t, 'caddy')) return;
+  await assertHealthy(t, { command: 'caddy', configure });
 });

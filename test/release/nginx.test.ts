@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { requireTool } from '../support/tools.ts';
-import { assertServesStore, webServerFolder } from '../support/web-server.ts';
+import { assertHealthy, assertServesStore, webServerFolder } from '../support/web-server.ts';
 
 const EXAMPLE = new URL('../../repo-layout/hosting/nginx.conf', import.meta.url);
 
@@ -36,4 +36,9 @@ test('hosting/nginx.conf passes nginx -t', async (t) => {
 test('hosting/nginx.conf serves a store as README.md says', async (t) => {
   if (!requireTool(t, 'nginx')) return;
   await assertServesStore(t, { command: 'nginx', configure });
+});
+
+test('gantry doctor finds nothing on hosting/nginx.conf', async (t) => {
+  if (!requireTool(t, 'nginx')) return;
+  await assertHealthy(t, { command: 'nginx', configure });
 });

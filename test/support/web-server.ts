@@ -6,10 +6,14 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request, type IncomingHttpHeaders } from 'node:http';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { examineRepository } from '../../lib/publish/doctor/doctor.ts';
+import { filesOf } from './ailing-server.ts';
 import type { Cleanup } from './engineer.ts';
+import { publishedRepository } from './published-repository.ts';
 
 const DIGEST = 'ab'.repeat(32);
 const IMMUTABLE = 'public, max-age=31536000, immutable';
@@ -71,12 +75,21 @@ export async function webServerFolder(t: Cleanup): Promise<string> {
   return folder;
 }
 
-/** Starts the server with a store in its folder. @throws Error when it does not come up */
-async function startWebServer(t: Cleanup, { command, configure }: WebServer): Promise<Ask> {
+interface RunningServer {
+  readonly ask: Ask;
+  readonly socketPath: string;
+}
+
+/** Starts the server with these files as its store. @throws Error when it does not come up */
+async function startWebServer(
+  t: Cleanup,
+  { command, configure }: WebServer,
+  files: Readonly<Record<string, string | Uint8Array>>,
+): Promise<RunningServer> {
   const folder = await mkdtemp(join(tmpdir(), 'gantry-web-'));
-  for (const [name, text] of Object.entries(FILES)) {
+  for (const [name, content] of Object.entries(files)) {
     await mkdir(join(folder, 'public', name, '..'), { recursive: true });
-    await writeFile(join(folder, 'public', name), text);
+    await writeFile(join(folder, 'public', name), content);
   }
   const { args, env } = await configure(folder);
   const server = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...env } });
@@ -88,13 +101,14 @@ async function startWebServer(t: Cleanup, { command, configure }: WebServer): Pr
     await ended;
     await rm(folder, { recursive: true, force: true });
   });
-  const ask: Ask = async (path, asking) => askOver(join(folder, 'socket'), path, asking);
+  const socketPath = join(folder, 'socket');
+  const ask: Ask = async (path, asking) => askOver(socketPath, path, asking);
   for (let tries = 0; tries < 500 && server.exitCode === null; tries += 1) {
     const answered = await ask('/').then(
       () => true,
       () => false,
     );
-    if (answered) return ask;
+    if (answered) return { ask, socketPath };
     await sleep(20);
   }
   throw new Error(`${command} did not start: ${said}`);
@@ -117,12 +131,39 @@ function askOver(socketPath: string, path: string, { method = 'GET', headers = {
 
 /** All of `repo-layout/README.md` that a server has a part in. */
 export async function assertServesStore(t: Cleanup, server: WebServer): Promise<void> {
-  const ask = await startWebServer(t, server);
+  const { ask } = await startWebServer(t, server, FILES);
   await assertTimestamp(ask);
   await assertImmutable(ask);
   await assertRanges(ask);
   await assertMissing(ask);
   await assertReadOnly(ask);
+}
+
+/** `gantry doctor` has nothing to say about a published repository there. */
+export async function assertHealthy(t: Cleanup, server: WebServer): Promise<void> {
+  const folder = await webServerFolder(t);
+  await publishedRepository(folder);
+  const { socketPath } = await startWebServer(t, server, Object.fromEntries(await filesOf(folder)));
+  const report = await examineRepository(`http://127.0.0.1:${await portTo(t, socketPath)}/metal/x86_64`);
+  assert.deepEqual(report, { findings: [], requests: 25, timestamps: [12, 12, 12, 12, 12], root: 2 });
+}
+
+/** A TCP port of this machine that leads to the socket. */
+async function portTo(t: Cleanup, socketPath: string): Promise<number> {
+  const server = createServer((near) => {
+    const far = connect(socketPath);
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      from.on('error', () => to.destroy());
+      from.pipe(to);
+    }
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  t.after(async () => void server.close());
+  // The proof of the cast: it listens on a TCP port, so its address is not a pipe's name.
+  return (server.address() as AddressInfo).port;
 }
 
 async function assertTimestamp(ask: Ask): Promise<void> {
