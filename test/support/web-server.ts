@@ -97,7 +97,8 @@ async function startWebServer(
   server.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
   const ended = new Promise((resolve) => server.once('exit', resolve));
   t.after(async () => {
-    server.kill('SIGTERM');
+    // Caddy's graceful end waits for connections that are kept alive.
+    server.kill('SIGKILL');
     await ended;
     await rm(folder, { recursive: true, force: true });
   });
@@ -157,6 +158,7 @@ async function portTo(t: Cleanup, socketPath: string): Promise<number> {
       [far, near],
     ] as const) {
       from.on('error', () => to.destroy());
+      from.on('close', () => to.destroy());
       from.pipe(to);
     }
   });
