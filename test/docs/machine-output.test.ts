@@ -74,6 +74,7 @@ const RUNS: Readonly<
   serve: {},
   verify: { args: ({ url }) => [url, '--root', '1.root.json'] },
   'verify --targets': { args: ({ url }) => [url, '--root', '1.root.json'] },
+  doctor: { args: ({ url }) => [url] },
   download: { args: ({ url, target }) => [url, target, '--root', '1.root.json', '--output', 'downloaded'] },
   'release path': {
     first: [['release', 'add', '1.1.0', ...IMAGES, '--wave-policy', 'default-waves'], ['sign'], ['publish']],
