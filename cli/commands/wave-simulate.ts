@@ -1,7 +1,7 @@
 import type { AtomicWriter } from '../../lib/files/atomic.ts';
-import { quote } from '../../lib/errors.ts';
+import { GantryError, quote } from '../../lib/errors.ts';
 import type { Context } from '../context.ts';
-import { pathOf, repositoryOptions, textOption } from '../options.ts';
+import { isSet, pathOf, repositoryOptions, textOption } from '../options.ts';
 import type { CommandSpec, OptionSpec, OptionValues, Outcome } from '../program.ts';
 import { fleetFrom, subjectFrom, usage, type Fleet, type Subject } from '../simulation.ts';
 import type { Comparison } from '../ui/simulation.ts';
@@ -33,6 +33,7 @@ const fleetOptions: readonly OptionSpec[] = [
 const fileOptions: readonly OptionSpec[] = [
   { flags: '--csv <file>', description: 'write the curves as CSV' },
   { flags: '--plot <file>', description: 'write a picture: .svg or .png' },
+  { flags: '--force', description: 'replace these files where they are there already' },
 ];
 
 export const simulate: CommandSpec = {
@@ -49,12 +50,14 @@ export const simulate: CommandSpec = {
   ],
   async run(context, [version], options) {
     const plot = plotFileFrom(options);
+    const overwrite = isSet(options, 'force') ? 'replace' : 'refuse';
+    for (const name of ['csv', 'plot']) if (overwrite === 'refuse') await refuseExisting(context, options, name);
     const fleet = await fleetFrom(options);
     const subject = await subjectFrom(context, options, version);
     const { createAtomicWriter } = await import('../../lib/files/atomic.ts');
     const writerOf = async (name: string): Promise<AtomicWriter | undefined> => {
       const file = textOption(options, name);
-      return file === undefined ? undefined : createAtomicWriter(pathOf(context, file), { overwrite: 'replace' });
+      return file === undefined ? undefined : createAtomicWriter(pathOf(context, file), { overwrite });
     };
     // Opened now: whoever names a folder that is not there should not have to wait for that.
     await using csvFile = await writerOf('csv');
@@ -86,6 +89,19 @@ function plotFileFrom(options: OptionValues): PlotFile | undefined {
   if (format === undefined) throw usage('--plot', `${quote(path)}: expected a file that ends with .svg or .png`);
   if (path === textOption(options, 'csv')) throw usage('--plot', `${quote(path)}: expected another file than for --csv`);
   return { path, format };
+}
+
+/** Before seconds of simulation; a slip such as `--csv gantry.toml` must not cost a file. @throws GantryError `files/exists` */
+async function refuseExisting(context: Context, options: OptionValues, name: string): Promise<void> {
+  const file = textOption(options, name);
+  if (file === undefined) return;
+  const { stat } = await import('node:fs/promises');
+  const found = await stat(pathOf(context, file)).catch(() => undefined);
+  if (found?.isFile() !== true) return;
+  const path = pathOf(context, file);
+  throw new GantryError('files/exists', `Cannot write --${name} ${quote(file)}: it is there already; expected a new name, or --force`, {
+    path,
+  });
 }
 
 async function compare(context: Context, subject: Subject, fleet: Fleet): Promise<Comparison> {

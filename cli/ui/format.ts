@@ -38,17 +38,23 @@ function formatSeconds(seconds: number): string {
   return minutes < 60 ? `${minutes} min ${seconds % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** `in 13 days`, `2 hours ago` */
+/** `in 13 days`, `in 5.9 days`, `2 hours ago`: rounded to the nearest, with a decimal below ten. */
 export function formatWhen(date: Date, now: Date): string {
   const ms = Math.abs(date.getTime() - now.getTime());
-  const [amount, unit] =
-    ms < 3_600_000
-      ? [Math.floor(ms / 60_000), 'minute']
-      : ms < 2 * 86_400_000
-        ? [Math.floor(ms / 3_600_000), 'hour']
-        : [Math.floor(ms / 86_400_000), 'day'];
-  const text = amount === 0 ? 'less than a minute' : count(amount, unit);
+  const text = ms < 60_000 ? 'less than a minute' : formatLength(ms);
   return date.getTime() >= now.getTime() ? `in ${text}` : `${text} ago`;
+}
+
+function formatLength(ms: number): string {
+  const [minutes, hours] = [Math.round(ms / 60_000), Math.round(ms / 3_600_000)];
+  if (minutes < 60) return count(minutes, 'minute');
+  return hours < 48 ? count(shortNumber(ms / 3_600_000), 'hour') : count(shortNumber(ms / 86_400_000), 'day');
+}
+
+/** `5.9`, `13` */
+function shortNumber(value: number): number {
+  const tenths = Math.round(value * 10) / 10;
+  return tenths < 10 ? tenths : Math.round(value);
 }
 
 /** The start of a digest, enough to tell two apart. */

@@ -62,17 +62,32 @@ function parseProgram(text: string, path: string): AST.TOMLProgram {
     // Brackets nested beyond every purpose exhaust the parser's stack.
     const isSyntax = cause instanceof ParseError;
     const at = isSyntax ? placeText(placeOfError(text, cause)) : 'the file';
-    const problem = isSyntax ? cause.message.replace(/^./u, (first) => first.toLowerCase()) : 'it cannot be parsed';
+    const problem = isSyntax ? problemOf(cause) : 'it cannot be parsed';
     throw badToml(path, at, `${problem}; expected TOML`, cause);
   }
 }
+
+function problemOf({ message }: ParseError): string {
+  if (message.startsWith(SPLIT_LINE)) return 'this line ends too early: it lacks a bracket, or an equals sign and a value';
+  return message.replace(/^./u, (first) => first.toLowerCase());
+}
+
+/** What the parser says when a line ends too early: also of `[[waves]`, which it takes for the beginning of a key. */
+const SPLIT_LINE = 'The key, equals sign, and value must be on the same line';
 
 /** The parser notices what is missing only at whatever comes after it. */
 function placeOfError(text: string, { index, message }: ParseError): TextPlace {
   const before = text.slice(0, index);
   const trimmed = before.trimEnd();
+  const isSplit = message.startsWith(SPLIT_LINE);
+  // Comments between what is missing and what comes after it are neither.
+  if (isSplit) return placeAtEnd(before.replace(/(?:\s*\n[\t ]*(?:#[^\n]*)?)+$/u, ''));
   const isMissing = /^Un(?:specified|terminated)/u.test(message) || (trimmed.endsWith('=') && before.includes('\n', trimmed.length));
-  const lines = (isMissing ? trimmed : before).split('\n');
+  return placeAtEnd(isMissing ? trimmed : before);
+}
+
+function placeAtEnd(text: string): TextPlace {
+  const lines = text.split('\n');
   return { line: lines.length, column: (lines.at(-1) ?? '').length + 1 };
 }
 

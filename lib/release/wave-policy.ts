@@ -9,13 +9,13 @@
  *
  * The format is Bottlerocket's, with the minutes that its own emergency policy needs and the times that its documentation
  * promises. What its tools take silently and nobody can have meant is an error here: no waves at all, percentages that do not
- * grow, starts that do not grow.
+ * grow, starts that do not grow, members that mean nothing.
  */
 import { GantryError, quote } from '../errors.ts';
 import { parseOffset } from './duration.ts';
 import { SEEDS } from './eligibility.ts';
 import type { Update } from './manifest.ts';
-import { parseToml, placeText, type TextPlace, type TomlDocument } from './toml.ts';
+import { parseToml, placeText, type TextPlace, type TomlDocument, type TomlPath } from './toml.ts';
 import { ceilSecond, parseRfc3339, SECOND, waveTime, type Instant } from './wave-time.ts';
 
 export interface PolicyWave {
@@ -49,6 +49,7 @@ export function parseWavePolicy(text: string, path: string): WavePolicy {
   if (list.length === 0) {
     throw badPolicy(path, document.placeOf(['waves']), 'its list of waves is empty; expected at least one wave');
   }
+  refuseOthers(document, path, [], document.table, ['waves']);
   const waves = list.map((wave: unknown, index) => parseWave(document, path, wave, index));
   refuseNotGrowing(path, waves, document);
   return { path, waves };
@@ -59,6 +60,7 @@ function parseWave(document: TomlDocument, path: string, wave: unknown, index: n
   const place = document.placeOf(['waves', index]);
   if (typeof wave !== 'object' || wave === null || Array.isArray(wave)) throw badPolicy(path, place, 'it is not a wave; expected a table');
   const table: Readonly<Record<string, unknown>> = { ...wave };
+  refuseOthers(document, path, ['waves', index], table, ['start_after', 'fleet_percentage']);
   const { start_after: startAfter, fleet_percentage: percentage } = table;
   if (typeof startAfter !== 'string') {
     throw badPolicy(path, at('start_after'), `start_after is ${shown(startAfter)}; expected text such as "4 hours"`);
@@ -67,6 +69,18 @@ function parseWave(document: TomlDocument, path: string, wave: unknown, index: n
     throw badPolicy(path, at('fleet_percentage'), `fleet_percentage is ${shown(percentage)}; expected a whole number from 1 to 100`);
   }
   return { start: parseStart(path, startAfter, at('start_after')), fleetPercentage: percentage, place };
+}
+
+/** Whoever writes `pause = true` believes that it does something. */
+function refuseOthers(document: TomlDocument, path: string, at: TomlPath, table: object, known: readonly string[]): void {
+  const other = Object.keys(table).find((name) => !known.includes(name));
+  if (other === undefined) return;
+  const where = at.length === 0 ? 'a policy' : 'a wave';
+  throw badPolicy(
+    path,
+    document.placeOf([...at, other]),
+    `${quote(other)} means nothing in ${where}; expected only ${known.join(' and ')}`,
+  );
 }
 
 function parseStart(path: string, text: string, place: TextPlace): PolicyWave['start'] {

@@ -1,6 +1,6 @@
 /** `gantry wave simulate`, as a release engineer types it. */
 import assert from 'node:assert/strict';
-import { cp, mkdir, readdir, readFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { temporaryDirectory } from '../support/engineer.ts';
@@ -180,6 +180,24 @@ test('gantry wave simulate writes CSV, SVG and PNG, and leaves nothing else behi
     (await readdir(folder)).filter((name) => name !== 'fleet.PNG'),
     ['fleet.csv', 'fleet.svg'],
   );
+});
+
+test('gantry wave simulate replaces a file only with --force', async () => {
+  const folder = join(directory, 'written');
+  await mkdir(folder);
+  for (const [option, name] of [
+    ['--csv', 'gantry.toml'],
+    ['--plot', 'logo.svg'],
+  ] as const) {
+    await writeFile(join(folder, name), 'precious');
+    const { code, stderr } = await gantry(['wave', 'simulate', ...DEFAULT, '--hosts', '100M', option, name], { cwd: folder });
+    assert.equal(code, 6, stderr);
+    assert.match(stderr, /^error: Cannot write --\w+ "[a-z.]+": it is there already; expected a new name, or --force\nhint: /u);
+    assert.equal(await readFile(join(folder, name), 'utf8'), 'precious');
+  }
+  await run(folder, 'wave', 'simulate', ...DEFAULT, '--hosts', '100', '--csv', 'gantry.toml', '--force');
+  assert.match(await readFile(join(folder, 'gantry.toml'), 'utf8'), /^time,seconds,/u);
+  assert.deepEqual((await readdir(folder)).toSorted(), ['gantry.toml', 'logo.svg']);
 });
 
 test('gantry wave simulate refuses a folder that is not there before it plays anything', async () => {

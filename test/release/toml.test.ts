@@ -109,6 +109,10 @@ test('parseToml() names the line in which something is missing, not the one behi
     'a = 1\n[b\n': 'line 2, column 3',
     'a = 1\n\n!': 'line 3, column 1',
     'a = = 1': 'line 1, column 5',
+    '[[waves]\na = 1': 'line 1, column 9',
+    'x = 1\r\n[[waves]\r\n\r\n  # a remark\r\n# another\r\na = 1': 'line 2, column 9',
+    '[waves # why\na = 1': 'line 1, column 13',
+    'a\n\n= 1': 'line 1, column 2',
   };
   for (const [text, at] of Object.entries(cases)) assert.equal(refusal(text).at, at, JSON.stringify(text));
 });

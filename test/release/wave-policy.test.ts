@@ -63,11 +63,12 @@ test('policyWaves() writes whole seconds, rounded up', () => {
   assert.deepEqual(policyWaves(policy, START + 1n), { 0: '2025-03-03T18:00:01Z', 1024: '2025-03-03T19:00:01Z' });
 });
 
-test('parseWavePolicy() ignores members that it does not know', () => {
-  const text = `title = "x"\n${wave('1 hour', 5)}note = { a = [1] }\n[other]\nwaves = 3\n`;
-  assert.deepEqual(parseWavePolicy(text, 'p.toml').waves, [
-    { start: { afterSeconds: 3600 }, fleetPercentage: 5, place: { line: 2, column: 1 } },
-  ]);
+test('parseWavePolicy() refuses members that mean nothing, with their place', () => {
+  const good = wave('1 hour', 5);
+  assert.match(refusal(`pause = true\n${good}`), /^line 1, column 9: "pause" means nothing in a policy; expected only waves$/u);
+  assert.match(refusal(`${good}pause = true\n`), /^line 4, column 9: "pause" means nothing in a wave; expected only start_after and/u);
+  assert.match(refusal(`${good}\n[other]\nwaves = 3\n`), /^line 5, column 1: "other" means nothing in a policy/u);
+  assert.match(refusal(`${good}__proto__ = 3\n`), /"__proto__" means nothing in a wave/u);
 });
 
 test('parseWavePolicy() reads a policy that an editor saved with CRLF and a byte order mark', () => {

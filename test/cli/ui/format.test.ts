@@ -57,8 +57,15 @@ test('formatWhen() looks forward and back when the date is not now', () => {
   const at = (text: string): string => formatWhen(new Date(text), now);
   check(at, [
     ['2026-06-14T12:00:01Z', 'in 13 days'],
+    ['2026-06-14T11:59:59Z', 'in 13 days'],
+    ['2026-06-07T10:00:00Z', 'in 5.9 days'],
+    ['2026-06-03T12:00:00Z', 'in 2 days'],
+    ['2026-06-03T11:29:00Z', 'in 47 hours'],
     ['2026-06-02T12:00:00Z', 'in 24 hours'],
-    ['2026-06-01T12:01:59Z', 'in 1 minute'],
+    ['2026-06-01T13:30:00Z', 'in 1.5 hours'],
+    ['2026-06-01T12:59:40Z', 'in 1 hour'],
+    ['2026-06-01T12:01:29Z', 'in 1 minute'],
+    ['2026-06-01T12:01:59Z', 'in 2 minutes'],
     ['2026-06-01T12:00:10Z', 'in less than a minute'],
     ['2026-06-01T11:59:50Z', 'less than a minute ago'],
     ['2026-06-01T10:00:00Z', '2 hours ago'],
