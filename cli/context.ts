@@ -2,6 +2,7 @@
 import { isatty } from 'node:tty';
 import { GantryError } from '../lib/errors.ts';
 import { EXIT } from './exit-codes.ts';
+import { wrapWords } from './ui/format.ts';
 import { ProgressDisplay, type Progress, type ProgressOptions } from './ui/progress.ts';
 
 export interface Context {
@@ -17,6 +18,8 @@ export interface Context {
   progress(options: ProgressOptions): Progress;
   /** A line for people on stderr; nothing with `--json` or `--quiet`. */
   note(line: string): void;
+  /** What nobody may miss, for people on stderr: with `--quiet`, too, and nothing with `--json`. */
+  say(line: string): void;
   /** @throws GantryError `usage/confirm` without `--yes` and without a terminal */
   readonly confirm: (question: string) => Promise<boolean>;
 }
@@ -62,7 +65,10 @@ export function createContext(args: readonly string[]): OwnContext {
     now: new Date(),
     progress: (options) => display.start(options),
     note(line) {
-      if (!json && !quiet) display.print(line);
+      if (!json && !quiet) display.print(wrapped(line));
+    },
+    say(line) {
+      if (!json) display.print(wrapped(line));
     },
     confirm: async (question) => isGiven('--yes', 'y') || ask(question, canAsk, controller.signal),
     stop,
@@ -72,6 +78,11 @@ export function createContext(args: readonly string[]): OwnContext {
       display.end();
     },
   };
+}
+
+/** Between words where it is wider than the terminal; what is no terminal wraps by itself or not at all. */
+function wrapped(line: string): string {
+  return isatty(2) ? wrapWords(line, process.stderr.columns) : line;
 }
 
 async function ask(question: string, canAsk: boolean, signal: AbortSignal): Promise<boolean> {

@@ -1,5 +1,5 @@
 /** What every command does that edits releases: choose repositories, say what hosts will see, then draft it. */
-import { named } from '../lib/errors.ts';
+import { isGantryError, named, type GantryError } from '../lib/errors.ts';
 import type { DroppedChange, PreparedEdit } from '../lib/publish/edit.ts';
 import type { Change } from '../lib/repository/draft.ts';
 import type { UpdateName } from '../lib/release/find.ts';
@@ -13,6 +13,8 @@ import { openWorkspaceSession, type WorkspaceSession } from './session.ts';
 
 /** What an edit does in one repository. */
 export interface Edit {
+  /** Of the release that is edited. */
+  readonly version: string;
   readonly changesFor: (standing: Offer, repository: RepositoryName) => readonly Change[];
   /** One sentence: what hosts will see, and when. */
   readonly sentence: (edit: PreparedEdit) => string | Promise<string>;
@@ -25,7 +27,8 @@ export async function repositoriesOf({ workspace }: WorkspaceSession, options: O
 }
 
 /**
- * Works the edit out for every repository, says what it means, and drafts all of it, or nothing when one of them refuses.
+ * Works the edit out for every repository, says what it means, and drafts all of it, or nothing when one of them refuses. Of
+ * several repositories those that lack the release are left as they are, unless all do.
  *
  * @param json what programs want to know beside the sentences
  */
@@ -36,15 +39,25 @@ export async function draftEdit(context: Context, options: OptionValues, edit: E
   const work = async (): Promise<Outcome> => {
     const { prepareEdit, saveEdit } = await import('../lib/publish/edit.ts');
     const prepared: (PreparedEdit & { readonly sentence: string })[] = [];
+    const without: { readonly repository: RepositoryName; readonly why: GantryError }[] = [];
     for (const repository of await repositoriesOf(session, options)) {
-      const one = await prepareEdit(session.workspace, session.store, repository, {
-        now: context.now,
-        changesFor: (standing) => edit.changesFor(standing, repository),
-      });
-      prepared.push({ ...one, sentence: await edit.sentence(one) });
+      try {
+        const one = await prepareEdit(session.workspace, session.store, repository, {
+          now: context.now,
+          changesFor: (standing) => edit.changesFor(standing, repository),
+        });
+        prepared.push({ ...one, sentence: await edit.sentence(one) });
+      } catch (error) {
+        if (!isGantryError(error, 'release/unknown') || error.details.version !== edit.version) throw error;
+        without.push({ repository, why: error });
+      }
     }
-    for (const { dropped } of prepared) for (const change of dropped) context.note(describeDropped(change));
-    for (const { sentence } of prepared) context.note(sentence);
+    const [lacking] = without;
+    if (lacking !== undefined && prepared.length === 0) throw lacking.why;
+    for (const { dropped } of prepared) for (const change of dropped) context.say(describeDropped(change));
+    for (const { repository } of without)
+      context.say(`${titleOf({ ...repository, version: edit.version })}: there is no such release; nothing changes there.`);
+    for (const { sentence } of prepared) context.say(sentence);
     const drafts: string[] = [];
     if (!dryRun) for (const one of prepared) drafts.push(await saveEdit(session.workspace, one));
     return {
@@ -52,6 +65,7 @@ export async function draftEdit(context: Context, options: OptionValues, edit: E
         ...(dryRun ? { dryRun } : {}),
         ...json,
         repositories: prepared.map(({ repository, sentence, draft }) => ({ ...repository, sentence, ...deadline(draft.changes) })),
+        ...(without.length === 0 ? {} : { without: without.map(({ repository }) => repository) }),
         drafts,
       },
       lines: dryRun ? ['Nothing was drafted.'] : ['Drafted. Hosts see it when it is published.', '', 'Next: gantry sign && gantry publish'],
@@ -73,7 +87,13 @@ function deadline(changes: readonly Change[]): object {
   return moments.length === 0 ? {} : { publishBefore: moments.toSorted()[0] };
 }
 
-/** The update as it was, and as it will be. */
+/** The update as hosts know it; undefined when it was never published. */
+export async function publishedIn({ published }: PreparedEdit, name: UpdateName): Promise<Update | undefined> {
+  const { isSame } = await import('../lib/release/find.ts');
+  return published.manifest.updates.find((update) => isSame(update, name));
+}
+
+/** The update as it was, with the draft that waits, and as it will be. */
 export async function updateIn({ before, after }: PreparedEdit, name: UpdateName): Promise<{ readonly was: Update; readonly is: Update }> {
   const { findUpdate } = await import('../lib/release/find.ts');
   return { was: findUpdate(before.manifest, name), is: findUpdate(after.manifest, name) };

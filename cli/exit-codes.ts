@@ -52,6 +52,8 @@ const EXCEPTIONS: Readonly<Partial<Record<ErrorCode, number>>> = {
   'publish/nothing': EXIT.input,
   'publish/not-visible': EXIT.refused,
   'publish/rolled-back': EXIT.refused,
+  // Signing and publishing once more, which is what a conflict asks for, would not help.
+  'publish/too-late': EXIT.input,
   'publish/target-differs': EXIT.refused,
   'publish/wrong-url': EXIT.input,
   'release/bad-manifest': EXIT.refused,

@@ -13,7 +13,7 @@ import type { WorkspaceSession } from './session.ts';
 import { count, formatBytes, formatDuration, shellWord } from './ui/format.ts';
 import type { Progress } from './ui/progress.ts';
 import { BAR_FROM_BYTES, uploadProgress } from './ui/uploads.ts';
-import { describeRollout } from './ui/rollout.ts';
+import { rolloutJson, rolloutSentence } from './ui/rollout.ts';
 import { table } from './ui/table.ts';
 
 /** What is to be published of one repository. */
@@ -228,22 +228,35 @@ export async function describePlans(context: Context, plans: readonly Publicatio
 }
 
 /** Who is offered what from these publications on, where they change anything. */
-export async function rolloutsOf(
-  context: Context,
-  plans: readonly PublicationPlan[],
-): Promise<readonly (UpdateName & { readonly status: RolloutStatus })[]> {
+export async function rolloutsOf(context: Context, plans: readonly PublicationPlan[]): Promise<readonly object[]> {
+  return (await changesOf(context, plans)).map(({ name, state, status }) => ({
+    ...name,
+    state,
+    ...(status === undefined ? {} : { rollout: rolloutJson(status) }),
+  }));
+}
+
+interface OfferChange {
+  readonly name: UpdateName;
+  readonly state: 'published' | 'removed';
+  /** Of what is offered. */
+  readonly status?: RolloutStatus;
+}
+
+async function changesOf(context: Context, plans: readonly PublicationPlan[]): Promise<readonly OfferChange[]> {
   const { rolloutStatus } = await import('../lib/release/rollout-status.ts');
-  return plans.flatMap(({ changed }) =>
-    changed.map((update) => {
-      const { variant, arch, version } = update;
-      return { variant, arch, version, status: rolloutStatus(update, context.now) };
-    }),
-  );
+  const nameIn = ({ variant, arch, version }: UpdateName): UpdateName => ({ variant, arch, version });
+  return plans.flatMap(({ changed, removed }) => [
+    ...changed.map((update): OfferChange => ({ name: nameIn(update), state: 'published', status: rolloutStatus(update, context.now) })),
+    ...removed.map((update): OfferChange => ({ name: nameIn(update), state: 'removed' })),
+  ]);
 }
 
 async function describeRollouts(context: Context, plans: readonly PublicationPlan[]): Promise<readonly string[]> {
-  const rollouts = await rolloutsOf(context, plans);
-  return rollouts.map((rollout) => `${titleOf(rollout)} is offered to: ${describeRollout(rollout.status, context.now)}.`);
+  return (await changesOf(context, plans)).map(
+    ({ name, status }) =>
+      `${titleOf(name)}: ${status === undefined ? 'nobody is offered it any more.' : rolloutSentence(status, context.now)}`,
+  );
 }
 
 function nameOf({ variant, arch }: RepositoryName): string {

@@ -17,11 +17,14 @@ export interface Standing {
   readonly offer: Offer;
 }
 
+export type ReleaseState = 'published' | 'draft' | 'changed' | 'removed';
+
 export interface ListedRelease {
   readonly repository: RepositoryName;
   readonly update: Update;
-  /** `changed`: published, and a draft makes it different. */
-  readonly state: 'published' | 'draft' | 'changed';
+  /** `changed`: published, and a draft makes it different; `removed`: published, and a draft takes it away. */
+  readonly state: ReleaseState;
+  /** That it is part of. */
   readonly offer: Offer;
   /** How it is published now. */
   readonly was?: Update;
@@ -47,27 +50,31 @@ export async function readStandings(context: Context, options: OptionValues): Pr
 }
 
 /**
+ * Those that a draft takes away come last: hosts are offered them until it is published.
+ *
  * @param version only these
  * @throws GantryError `release/unknown` when no repository has the version
  */
 export async function readReleases(context: Context, options: OptionValues, version?: string): Promise<readonly ListedRelease[]> {
   const standings = await readStandings(context, options);
-  const { findUpdate, isSame } = await import('../lib/release/find.ts');
-  const releases = standings.flatMap(({ repository, published, offer }) =>
-    offer.manifest.updates.map((update): ListedRelease => {
+  const { findUpdate, isSame, isWithdrawn } = await import('../lib/release/find.ts');
+  // `max_version` moves with every release: it matters only where it withdraws one.
+  const isAlike = (a: Update, b: Update): boolean =>
+    isWithdrawn(a) === isWithdrawn(b) && JSON.stringify({ ...a, max_version: '' }) === JSON.stringify({ ...b, max_version: '' });
+  const releases = standings.flatMap(({ repository, published, offer }): readonly ListedRelease[] => [
+    ...offer.manifest.updates.map((update): ListedRelease => {
       const was = published.manifest.updates.find((one) => isSame(one, update));
-      return { repository, update, state: stateOf(update, was), offer, ...(was === undefined ? {} : { was }) };
+      if (was === undefined) return { repository, update, state: 'draft', offer };
+      return { repository, update, state: isAlike(was, update) ? 'published' : 'changed', offer, was };
     }),
-  );
+    ...published.manifest.updates
+      .filter((update) => !offer.manifest.updates.some((one) => isSame(one, update)))
+      .map((update): ListedRelease => ({ repository, update, state: 'removed', offer: published, was: update })),
+  ]);
   const chosen = releases.filter(({ update }) => version === undefined || update.version === version);
   const [standing] = standings;
   if (chosen.length === 0 && version !== undefined && standing !== undefined) {
     findUpdate(standing.offer.manifest, { ...standing.repository, version });
   }
   return chosen;
-}
-
-function stateOf(update: Update, was: Update | undefined): ListedRelease['state'] {
-  if (was === undefined) return 'draft';
-  return JSON.stringify(was) === JSON.stringify(update) ? 'published' : 'changed';
 }

@@ -49,7 +49,7 @@ async function startOf(context: Context, options: OptionValues): Promise<bigint>
   const { dateOfInstant, instantOf, parseMoment } = await import('../lib/release/wave-time.ts');
   const text = textOption(options, 'start');
   if (text === undefined) return instantOf(context.now);
-  const start = parseMoment(text, context.now);
+  const start = await readOption('start', text, () => parseMoment(text, context.now));
   if (start >= instantOf(context.now)) return start;
   const { formatMoment } = await import('./ui/rollout.ts');
   throw await usage(
@@ -62,6 +62,11 @@ async function startOf(context: Context, options: OptionValues): Promise<bigint>
 export async function readPolicy(context: Context, options: OptionValues, name: string): Promise<WavePolicy> {
   const { parseWavePolicy } = await import('../lib/release/wave-policy.ts');
   const { readWavePolicy, readPolicyFile } = await import('../lib/workspace/policies.ts');
+  if (name === '')
+    throw await usage(
+      textOption(options, 'wavePolicy') === undefined ? '--policy' : '--wave-policy',
+      '"": it is empty; expected the name of a policy, or a path',
+    );
   if (!/^[A-Za-z0-9_-]+$/u.test(name)) {
     const path = pathOf(context, name);
     return parseWavePolicy(await readPolicyFile(path), path);
@@ -70,7 +75,31 @@ export async function readPolicy(context: Context, options: OptionValues, name: 
   return readWavePolicy(await openWorkspace(pathOf(context, textOption(options, 'workspace') ?? '.')), name);
 }
 
-async function usage(option: string, problem: string): Promise<Error> {
+/** The moment for which an edit is computed, `--lead` from now: a whole second. @throws GantryError `usage/option` */
+export async function momentOf(context: Context, options: OptionValues): Promise<Date> {
+  const { parseOffset } = await import('../lib/release/duration.ts');
+  const text = textOption(options, 'lead') ?? '';
+  const seconds = await readOption('lead', text, () => parseOffset(text));
+  return new Date(Math.ceil((context.now.getTime() + seconds * 1000) / 1000) * 1000);
+}
+
+const EXPECTED = {
+  start: 'RFC 3339 such as "2026-12-01T09:00:00Z", or an offset from now such as "in 2 hours"',
+  lead: 'a length of time such as "30 minutes" or "2 hours"',
+} as const;
+
+/** What is wrong with the text of an option is a matter of usage, and names the option. */
+async function readOption<T>(option: keyof typeof EXPECTED, text: string, read: () => T): Promise<T> {
+  try {
+    return read();
+  } catch (cause) {
+    const { isGantryError, quote } = await import('../lib/errors.ts');
+    if (!isGantryError(cause)) throw cause;
+    throw await usage(`--${option}`, `${quote(text)}: expected ${EXPECTED[option]}, up to 100 years`, cause);
+  }
+}
+
+async function usage(option: string, problem: string, cause?: unknown): Promise<Error> {
   const { GantryError } = await import('../lib/errors.ts');
-  return new GantryError('usage/option', `Cannot use ${option} ${problem}`, { option });
+  return new GantryError('usage/option', `Cannot use ${option} ${problem}`, { option }, { cause });
 }

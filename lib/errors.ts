@@ -79,7 +79,13 @@ export interface ErrorDetails {
   'release/bad-recall': { readonly version: string; readonly to: string };
   'release/stranded': { readonly version: string; readonly to: string; readonly why: 'waves' | 'migrations' };
   'release/bad-waves': { readonly bound: number };
-  'release/rollout': { readonly version: string; readonly state: 'paused' | 'not-paused' | 'done' };
+  'release/rollout': {
+    readonly variant: string;
+    readonly arch: string;
+    readonly version: string;
+    /** `done-by-then`: not yet, but at the moment for which the edit is computed. */
+    readonly state: 'paused' | 'not-paused' | 'done' | 'done-by-then';
+  };
 
   // image
   'image/bad-input': { readonly path: string };

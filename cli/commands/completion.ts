@@ -14,7 +14,7 @@ export const completion: CommandSpec = {
   async run(_context, [name]) {
     const { completionScript } = await import('../ui/completion.ts');
     const { commands } = await import('./index.ts');
-    // commander has refused everything else.
+    // The parser of the command line has refused everything else.
     const shell = SHELLS.find((one) => one === name) ?? 'bash';
     const script = completionScript(shell, commands, globalOptions);
     return { json: { shell, script }, lines: [script] };

@@ -1,7 +1,6 @@
 import { isGantryError, type LintFinding } from '../../lib/errors.ts';
 import type { ReadFile } from '../../lib/publish/inspect.ts';
 import type { StorePath } from '../../lib/store/store.ts';
-import { TARGETS_FROM_METADATA } from '../../lib/client/folder-url.ts';
 import type { Context } from '../context.ts';
 import { repositoriesOf } from '../edits.ts';
 import { pathOf, repositoriesOptions, textOption } from '../options.ts';
@@ -29,6 +28,7 @@ export const lint: CommandSpec = {
   ],
   examples: ['gantry lint', 'gantry lint ./public/metal/x86_64', 'gantry lint https://updates.example.com/metal/x86_64 --json'],
   async run(context, [repository], options) {
+    if (repository !== undefined) await refuseChoice(options);
     const found: { readonly name: string; readonly files: number; readonly findings: readonly LintFinding[] }[] = [];
     for (const [name, readers] of await readersOf(context, repository, options)) found.push({ name, ...(await lintOne(context, readers)) });
     const files = found.reduce((sum, one) => sum + one.files, 0);
@@ -73,8 +73,29 @@ async function readersOf(
     const ofStore = await storeReaders(context, options);
     return ofStore.map(([name, readers]) => [name, { ...readers, ...(given === undefined ? {} : { targets: given }) }]);
   }
+  const { TARGETS_FROM_METADATA } = await import('../../lib/client/folder-url.ts');
   const besides = isUrl(repository) ? new URL(TARGETS_FROM_METADATA, folderUrl(repository)).href : `${repository}/${TARGETS_FROM_METADATA}`;
-  return [[repository, { metadata: await folderReader(context, repository), targets: given ?? (await folderReader(context, besides)) }]];
+  const metadata = await folderReader(context, repository);
+  await refuseOtherFolder(repository, metadata);
+  return [[repository, { metadata, targets: given ?? (await folderReader(context, besides)) }]];
+}
+
+/** A folder is one repository; these choose among those of the workspace. */
+async function refuseChoice(options: OptionValues): Promise<void> {
+  const option = ['variant', 'arch', 'store'].find((name) => options[name] !== undefined);
+  if (option === undefined) return;
+  const problem = `Cannot use --${option} together with a folder: it chooses a repository of the workspace; expected one of them`;
+  const { GantryError } = await import('../../lib/errors.ts');
+  throw new GantryError('usage/option', problem, { option: `--${option}` });
+}
+
+/** @throws GantryError `files/missing` or `http/missing` */
+async function refuseOtherFolder(folder: string, read: ReadFile): Promise<void> {
+  if ((await read('timestamp.json')) !== undefined || (await read('1.root.json')) !== undefined) return;
+  const { GantryError, quote } = await import('../../lib/errors.ts');
+  const problem = `Cannot lint ${quote(folder)}: neither timestamp.json nor 1.root.json is there; expected the folder of timestamp.json`;
+  if (isUrl(folder)) throw new GantryError('http/missing', problem, { url: folder, status: 404 });
+  throw new GantryError('files/missing', problem, { path: folder });
 }
 
 async function storeReaders(context: Context, options: OptionValues): Promise<readonly (readonly [string, Readers])[]> {

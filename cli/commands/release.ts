@@ -1,12 +1,14 @@
 import { named } from '../../lib/errors.ts';
 import type { Update } from '../../lib/release/manifest.ts';
+import type { MigrationStep } from '../../lib/release/migrations.ts';
 import type { Context } from '../context.ts';
-import { draftEdit, titleOf } from '../edits.ts';
+import { draftEdit, publishedIn, titleOf } from '../edits.ts';
 import { dryRunOption, repositoriesOptions, textOption } from '../options.ts';
 import type { CommandSpec } from '../program.ts';
 import { readReleases, readStandings, type ListedRelease } from '../releases.ts';
-import { formatBytes, printable } from '../ui/format.ts';
-import { describeRollout, formatShare } from '../ui/rollout.ts';
+import { offeredNow, removalSentence } from '../removal.ts';
+import { count, formatBytes, printable, shortId } from '../ui/format.ts';
+import { describeRollout, rolloutJson } from '../ui/rollout.ts';
 import { table } from '../ui/table.ts';
 import { add } from './release-add.ts';
 import { releaseLint } from './release-lint.ts';
@@ -30,7 +32,7 @@ const list: CommandSpec = {
           state,
           maxVersion: max_version,
           ...(gantry?.severity === undefined ? {} : { severity: gantry.severity }),
-          rollout,
+          rollout: rolloutJson(rollout),
         })),
       },
       lines:
@@ -45,7 +47,7 @@ const list: CommandSpec = {
                 describeRollout(rollout, context.now),
                 named(update.gantry?.severity ?? '-'),
               ]),
-              { head: ['variant', 'arch', 'version', 'state', 'offered to', 'severity'] },
+              { head: ['variant', 'arch', 'version', 'state', 'rollout', 'severity'] },
             ),
     };
   },
@@ -60,21 +62,34 @@ const show: CommandSpec = {
   async run(context, [version], options) {
     const releases = await readReleases(context, options, version);
     const { rolloutStatus } = await import('../../lib/release/rollout-status.ts');
+    const { stepsOf } = await import('../../lib/release/migrations.ts');
     const { imageTargetsOf } = await import('../../lib/release/image-targets.ts');
     const described = releases.map((release) => {
       const { update, offer, state } = release;
+      const migrations = stepsOf(offer.manifest.migrations).filter(({ to }) => to === update.version);
       const targets = imageTargetsOf(update, offer.targets).map((path) => ({ path, ...offer.targets[path] }));
-      return { update, state, targets, rollout: rolloutStatus(update, context.now), steps: stepsTo(release) };
+      return { update, state, targets, rollout: rolloutStatus(update, context.now), migrations };
     });
     return {
-      json: { releases: described },
+      json: {
+        releases: described.map(({ update, state, targets, rollout, migrations }) => ({
+          variant: update.variant,
+          arch: update.arch,
+          version: update.version,
+          state,
+          update,
+          targets,
+          rollout: rolloutJson(rollout),
+          migrations,
+        })),
+      },
       lines: described.flatMap((one, index) => [...(index === 0 ? [] : ['']), ...describeRelease(context, one)]),
     };
   },
 };
 
-function stepsTo({ offer, update }: ListedRelease): readonly (readonly [string, readonly string[]])[] {
-  return Object.entries(offer.manifest.migrations).filter(([key]) => key.endsWith(`, ${update.version})`));
+function describeStep({ from, to, targets }: MigrationStep): string {
+  return `  migrations   ${named(from)} to ${named(to)}: ${targets.length === 0 ? 'none needed' : targets.map(named).join(', ')}`;
 }
 
 function describeRelease(
@@ -84,14 +99,14 @@ function describeRelease(
     readonly state: ListedRelease['state'];
     readonly targets: readonly { readonly path: string; readonly length?: number; readonly hashes?: { readonly sha256: string } }[];
     readonly rollout: Parameters<typeof describeRollout>[0];
-    readonly steps: ReturnType<typeof stepsTo>;
+    readonly migrations: readonly MigrationStep[];
   },
 ): readonly string[] {
-  const { update, state, targets, rollout, steps } = found;
+  const { update, state, targets, rollout, migrations } = found;
   const { severity, notes } = update.gantry ?? {};
   return [
     `${titleOf(update)} (${state})`,
-    `  offered to   ${describeRollout(rollout, context.now)}`,
+    `  rollout      ${describeRollout(rollout, context.now)}`,
     `  max version  ${update.max_version}`,
     ...(severity === undefined ? [] : [`  severity     ${named(severity)}`]),
     ...(notes === undefined
@@ -100,13 +115,16 @@ function describeRelease(
           .split('\n')
           .map(printable)
           .map((line, index) => `  ${index === 0 ? 'notes      ' : '           '}  ${line}`)),
-    ...steps.map(([key, names]) => `  migrations   ${key}: ${names.length === 0 ? 'none needed' : names.map(named).join(', ')}`),
+    ...migrations.map(describeStep),
     ...table(
-      targets.map(({ path, length, hashes }) => [
-        `  ${named(path)}`,
-        length === undefined ? 'missing' : formatBytes(length),
-        hashes?.sha256 ?? '',
-      ]),
+      // Frame tables go with their images, and whole digests are wider than a terminal: --json has them.
+      targets
+        .filter(({ path }) => !path.endsWith('.frames'))
+        .map(({ path, length, hashes }) => [
+          `  ${named(path)}`,
+          length === undefined ? 'missing' : formatBytes(length),
+          shortId(hashes?.sha256 ?? ''),
+        ]),
       { head: ['  image', 'size', 'sha256'], right: [1] },
     ),
   ];
@@ -152,10 +170,12 @@ const remove: CommandSpec = {
   async run(context, [version = ''], options) {
     const { removalOf } = await import('../../lib/publish/edit.ts');
     return draftEdit(context, options, {
+      version,
       changesFor: (standing, repository) => removalOf(standing, { ...repository, version }),
-      sentence({ before, after, repository }) {
+      async sentence(edit) {
+        const { before, after, repository } = edit;
         const gone = Object.keys(before.targets).filter((name) => !Object.hasOwn(after.targets, name)).length;
-        return `${titleOf({ ...repository, version })}: no host is offered it any more, and ${gone} of its targets go with it; hosts that have installed it stay on it until a newer release is there.`;
+        return removalSentence(edit, { ...repository, version }, context.now, `, and ${count(gone, 'target')} of it go with it`);
       },
     });
   },
@@ -175,14 +195,13 @@ const recall: CommandSpec = {
   examples: ['gantry release recall 1.2.0 --to 1.1.0 && gantry sign && gantry publish'],
   async run(context, [version = ''], options) {
     const to = textOption(options, 'to') ?? '';
-    const { rolloutStatus } = await import('../../lib/release/rollout-status.ts');
-    const { findUpdate } = await import('../../lib/release/find.ts');
     return draftEdit(context, options, {
+      version,
       changesFor: (_, repository) => [{ kind: 'recall', update: { ...repository, version }, to, at: context.now.toISOString() }],
-      sentence({ before, repository }) {
-        const name = { ...repository, version };
-        const { offered } = rolloutStatus(findUpdate(before.manifest, name), context.now);
-        return `${titleOf(name)}: once this is published, nobody is offered it (${formatShare(offered)} of the fleet is now), and hosts that run it go back to ${to} at their next check.`;
+      async sentence(edit) {
+        const name = { ...edit.repository, version };
+        const now = await offeredNow(await publishedIn(edit, name), context.now);
+        return `${titleOf(name)}: once this is published, nobody is offered it${now}, and hosts that run it go back to ${to} at their next check.`;
       },
     });
   },

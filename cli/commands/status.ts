@@ -1,4 +1,4 @@
-import type { NextStep, RepositoryStatus, Urgency, WorkspaceStatus } from '../../lib/publish/status.ts';
+import type { DraftStatus, NextStep, RepositoryStatus, Urgency, WorkspaceStatus } from '../../lib/publish/status.ts';
 import type { MissingSignatures } from '../../lib/errors.ts';
 import type { Update } from '../../lib/release/manifest.ts';
 import type { RolloutStatus } from '../../lib/release/rollout-status.ts';
@@ -15,6 +15,7 @@ const EXIT_OF: Readonly<Record<Urgency, number>> = { fine: EXIT.done, due: EXIT.
 
 const NEXT: Readonly<Record<NextStep, string>> = {
   'make-root': 'gantry root init --root NAMES --targets NAMES --snapshot NAMES --timestamp NAMES',
+  'steer-again': 'gantry wave pause or gantry wave resume again: the draft came too late to be published',
   sign: 'gantry sign',
   'wait-for-signatures': 'gantry sign where the missing keys are',
   'add-release': 'gantry release add VERSION --boot FILE --root FILE --hash FILE',
@@ -87,7 +88,18 @@ function describe(
       ? []
       : [
           `  draft: ${draft.releases.length > 0 ? `release ${draft.releases.join(', ')}` : draft.edits ? 'changes to releases' : 'fresh expiry dates'}${missingText(draft.missing)}${draft.overtaken ? '; somebody else has published since' : ''}`,
+          ...describeDeadline(draft, now),
         ]),
+  ];
+}
+
+function describeDeadline({ publishBefore, tooLate }: DraftStatus, now: Date): readonly string[] {
+  if (publishBefore === undefined) return [];
+  const when = formatWhen(new Date(publishBefore), now);
+  return [
+    tooLate
+      ? paintResult('red', `  it came too late: it had to be published before ${publishBefore} (${when})`)
+      : `  publish it before ${publishBefore} (${when})`,
   ];
 }
 

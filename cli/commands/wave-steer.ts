@@ -1,13 +1,12 @@
 /** The verbs that steer a published rollout: each drafts an edit, and says what hosts will see. */
-import type { UpdateName } from '../../lib/release/find.ts';
 import type { Waves } from '../../lib/release/waves.ts';
-import type { Context } from '../context.ts';
-import { draftEdit, titleOf, updateIn } from '../edits.ts';
+import { draftEdit, publishedIn, titleOf, updateIn, type Edit } from '../edits.ts';
 import { dryRunOption, repositoriesOptions, textOption } from '../options.ts';
 import type { CommandSpec, OptionSpec, OptionValues } from '../program.ts';
+import { removalSentence } from '../removal.ts';
 import { count } from '../ui/format.ts';
 import { formatMoment, formatMomentFrom, formatShare } from '../ui/rollout.ts';
-import { wavesFromOptions } from '../waves.ts';
+import { momentOf, wavesFromOptions } from '../waves.ts';
 
 const VERSION = [['<version>', 'the release, for example 1.2.0']] as const;
 
@@ -18,13 +17,6 @@ const leadOption: OptionSpec = {
 };
 
 const SIGN_AND_PUBLISH = 'gantry sign && gantry publish';
-
-/** The moment for which an edit is computed: a whole second. */
-async function momentOf(context: Context, options: OptionValues): Promise<Date> {
-  const { parseOffset } = await import('../../lib/release/duration.ts');
-  const ms = context.now.getTime() + parseOffset(textOption(options, 'lead') ?? '') * 1000;
-  return new Date(Math.ceil(ms / 1000) * 1000);
-}
 
 export const set: CommandSpec = {
   name: 'set',
@@ -46,17 +38,19 @@ export const set: CommandSpec = {
     const { waves, intended } = await wavesFromOptions(context, options);
     const { rolloutStatus } = await import('../../lib/release/rollout-status.ts');
     return draftEdit(context, options, {
+      version,
       changesFor: (_, repository) => [
         { kind: 'set-waves', update: { ...repository, version }, waves, ...(intended === undefined ? {} : { intended }) },
       ],
       async sentence(edit) {
         const name = { ...edit.repository, version };
-        const { was, is } = await updateIn(edit, name);
-        const [before, after] = [rolloutStatus(was, context.now), rolloutStatus(is, context.now)];
-        const lost = before.offered - after.offered;
+        const live = await publishedIn(edit, name);
+        const before = live === undefined ? undefined : rolloutStatus(live, context.now);
+        const after = rolloutStatus((await updateIn(edit, name)).is, context.now);
+        const lost = before === undefined || before.state === 'withdrawn' ? 0 : before.offered - after.offered;
         return [
           `${titleOf(name)}: ${scheduleSentence(waves, after.ends, context.now)}`,
-          ...(before.state === 'paused' ? ['Its pause is over with that.'] : []),
+          ...(before?.state === 'paused' ? ['Its pause is over with that.'] : []),
           ...(lost > 0 ? [`${formatShare(lost)} of the fleet, offered it now, will wait again; who has installed it keeps it.`] : []),
         ].join(' ');
       },
@@ -68,6 +62,7 @@ function scheduleSentence(waves: Waves, ends: Date | undefined, now: Date): stri
   const times = Object.values(waves);
   const [first] = times;
   if (first === undefined || ends === undefined) return 'every host is offered it once this is published.';
+  if (times.length === 1) return `every host is offered it at ${formatMomentFrom(ends, now)}.`;
   return `${count(times.length, 'wave')}: the first hosts are offered it at ${formatMomentFrom(new Date(first), now)}, the last ones at ${formatMomentFrom(ends, now)}.`;
 }
 
@@ -86,6 +81,7 @@ export const pause: CommandSpec = {
       context,
       options,
       {
+        version,
         changesFor: (_, repository) => [
           { kind: 'pause-waves', update: { ...repository, version }, from: context.now.toISOString(), at: formatMoment(at) },
         ],
@@ -93,7 +89,9 @@ export const pause: CommandSpec = {
           const name = { ...edit.repository, version };
           const { is } = await updateIn(edit, name);
           const { offered } = rolloutStatus(is, at);
-          return `${titleOf(name)}: from ${formatMomentFrom(at, context.now)} on nobody new is offered it; the ${formatShare(offered)} of the fleet that may have it by then keep it. Publish it before that moment.`;
+          const hold = (await publishedIn(edit, name))?.gantry?.paused?.at;
+          const moved = hold === undefined ? '' : `, instead of ${hold},`;
+          return `${titleOf(name)}: from ${formatMomentFrom(at, context.now)} on${moved} nobody new is offered it; the ${formatShare(offered)} of the fleet that may have it by then keep it. Publish it before that moment.`;
         },
       },
       { at: formatMoment(at) },
@@ -115,6 +113,7 @@ export const resume: CommandSpec = {
       context,
       options,
       {
+        version,
         changesFor: (_, repository) => [
           { kind: 'resume-waves', update: { ...repository, version }, from: context.now.toISOString(), at: formatMoment(at) },
         ],
@@ -151,27 +150,23 @@ export const accelerate: CommandSpec = {
     const at = await momentOf(context, options);
     const factor = await factorOf(options);
     const { rolloutStatus } = await import('../../lib/release/rollout-status.ts');
-    return draftEdit(context, options, {
+    const edit: Edit = {
+      version,
       changesFor: (_, repository) => [
-        {
-          kind: 'accelerate-waves',
-          update: { ...repository, version },
-          from: context.now.toISOString(),
-          at: formatMoment(at),
-          factor,
-        },
+        { kind: 'accelerate-waves', update: { ...repository, version }, from: context.now.toISOString(), at: formatMoment(at), factor },
       ],
-      async sentence(edit) {
-        const name = { ...edit.repository, version };
-        const { was, is } = await updateIn(edit, name);
-        const [before, after] = [rolloutStatus(was, at), rolloutStatus(is, at)];
+      async sentence(prepared) {
+        const name = { ...prepared.repository, version };
+        const live = await publishedIn(prepared, name);
+        const before = live === undefined ? undefined : rolloutStatus(live, at);
+        const after = rolloutStatus((await updateIn(prepared, name)).is, at);
+        const instead = before?.ends === undefined ? '' : ` instead of ${formatMoment(before.ends)}`;
         const ends =
-          after.ends === undefined || before.ends === undefined
-            ? ''
-            : `: the last hosts are offered it at ${formatMomentFrom(after.ends, context.now)} instead of ${formatMoment(before.ends)}`;
-        return `${titleOf(name)}: the ${formatShare(1 - after.offered)} of the fleet that are still to come are offered it ${factor} times as fast${ends}.`;
+          after.ends === undefined ? '' : `: the last hosts are offered it at ${formatMomentFrom(after.ends, context.now)}${instead}`;
+        return `${titleOf(name)}: from ${formatMomentFrom(at, context.now)} on, the ${formatShare(1 - after.offered)} of the fleet that are still to come are offered it ${factor} times as fast${ends}. It may be published later than that: whoever is due by then comes at once.`;
       },
-    });
+    };
+    return draftEdit(context, options, edit, { at: formatMoment(at) });
   },
 };
 
@@ -194,17 +189,11 @@ export const abort: CommandSpec = {
   options: [...repositoriesOptions, dryRunOption],
   examples: [`gantry wave abort 1.2.0 && ${SIGN_AND_PUBLISH}`],
   async run(context, [version = ''], options) {
-    const { rolloutStatus } = await import('../../lib/release/rollout-status.ts');
     const { removalOf } = await import('../../lib/publish/edit.ts');
     return draftEdit(context, options, {
+      version,
       changesFor: (standing, repository) => removalOf(standing, { ...repository, version }),
-      async sentence({ before, repository }) {
-        const name: UpdateName = { ...repository, version };
-        const { findUpdate } = await import('../../lib/release/find.ts');
-        const { offered, state } = rolloutStatus(findUpdate(before.manifest, name), context.now);
-        const open = state === 'withdrawn' ? 'nobody' : formatShare(offered);
-        return `${titleOf(name)}: nobody is offered it once this is published (${open} of the fleet is now); hosts that have installed it stay on it until a newer release is there.`;
-      },
+      sentence: async (edit) => removalSentence(edit, { ...edit.repository, version }, context.now),
     });
   },
 };

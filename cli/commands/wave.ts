@@ -1,12 +1,13 @@
 import { named } from '../../lib/errors.ts';
+import type { UpdateName } from '../../lib/release/find.ts';
 import type { Update } from '../../lib/release/manifest.ts';
 import type { Context } from '../context.ts';
 import { titleOf } from '../edits.ts';
 import { numberOption, repositoriesOptions } from '../options.ts';
 import type { CommandSpec, Outcome } from '../program.ts';
-import { readReleases, type ListedRelease } from '../releases.ts';
-import { formatWhen } from '../ui/format.ts';
-import { describeRollout, formatMoment, formatShare } from '../ui/rollout.ts';
+import { readReleases, type ListedRelease, type ReleaseState } from '../releases.ts';
+import { formatWhen, shellWord } from '../ui/format.ts';
+import { describeRollout, formatMoment, formatShare, rolloutJson } from '../ui/rollout.ts';
 import { table } from '../ui/table.ts';
 import { simulate } from './wave-simulate.ts';
 import { abort, accelerate, pause, resume, set } from './wave-steer.ts';
@@ -24,38 +25,37 @@ const show: CommandSpec = {
   },
 };
 
-/** Whether a draft gives the release another schedule than the one that is published. */
-function isDrafted({ update, was }: ListedRelease): boolean {
-  return was === undefined || JSON.stringify([was.waves, was.gantry]) !== JSON.stringify([update.waves, update.gantry]);
-}
-
 async function overview(context: Context, releases: readonly ListedRelease[]): Promise<Outcome> {
   const { rolloutStatus } = await import('../../lib/release/rollout-status.ts');
-  const found = releases.map((one) => ({ ...one, isDraft: isDrafted(one), status: rolloutStatus(one.update, context.now) }));
+  const found = releases.map((one) => ({ ...one, status: rolloutStatus(one.update, context.now) }));
   return {
-    json: {
-      rollouts: found.map(({ update: { variant, arch, version }, isDraft, status }) => ({
-        variant,
-        arch,
-        version,
-        draft: isDraft,
-        ...status,
-      })),
-    },
+    json: { rollouts: found.map(({ update, state, status }) => ({ ...nameOf(update), state, rollout: rolloutJson(status) })) },
     lines:
       found.length === 0
         ? ['No release yet.']
         : table(
-            found.map(({ update, isDraft, status }) => [
+            found.map(({ update, state, status }) => [
               named(update.variant),
               named(update.arch),
               update.version,
               describeRollout(status, context.now),
-              isDraft ? 'draft' : '',
+              MARKS[state],
             ]),
-            { head: ['variant', 'arch', 'version', 'offered to', ''] },
+            { head: ['variant', 'arch', 'version', 'rollout', ''] },
           ),
   };
+}
+
+/** What a draft does to a release. */
+const MARKS: Readonly<Record<ReleaseState, string>> = {
+  published: '',
+  draft: 'draft',
+  changed: 'draft',
+  removed: 'taken away by the draft',
+};
+
+function nameOf({ variant, arch, version }: Update): UpdateName {
+  return { variant, arch, version };
 }
 
 async function inDetail(context: Context, releases: readonly ListedRelease[], seed: number | undefined): Promise<Outcome> {
@@ -63,24 +63,21 @@ async function inDetail(context: Context, releases: readonly ListedRelease[], se
   const json: object[] = [];
   const lines: string[] = [];
   for (const release of releases) {
-    const { update } = release;
-    const { variant, arch, version } = update;
-    const isDraft = isDrafted(release);
+    const { update, state } = release;
+    const mark = MARKS[state] === '' ? '' : ` (${MARKS[state]})`;
     const status = rolloutStatus(update, context.now);
     const turn = seed === undefined ? undefined : turnOf(update, seed);
     const joints = await jointsOf(update);
     json.push({
-      variant,
-      arch,
-      version,
-      draft: isDraft,
-      ...status,
+      ...nameOf(update),
+      state,
+      rollout: rolloutJson(status),
       waves: joints,
-      ...(turn === undefined ? {} : { seed, turn }),
+      ...(turn === undefined ? {} : { seed, turn: turn instanceof Date ? formatMoment(turn) : turn }),
     });
     lines.push(
       ...(lines.length === 0 ? [] : ['']),
-      `${titleOf(update)}${isDraft ? ' (draft)' : ''}: ${describeRollout(status, context.now)}`,
+      `${titleOf(update)}${mark}: ${describeRollout(status, context.now)}`,
       ...(turn === undefined ? [] : [turnSentence(seed, turn, context.now)]),
       ...(joints.length === 0 || status.state === 'paused'
         ? []
@@ -93,10 +90,12 @@ async function inDetail(context: Context, releases: readonly ListedRelease[], se
             ]),
             { head: ['  at', '', 'stock hosts', 'as intended'], right: [2, 3] },
           )),
-      ...(status.state === 'paused' ? ['  gantry wave resume goes on with what is left.'] : []),
+      ...(status.state === 'paused'
+        ? [`  gantry wave resume ${update.version} --variant ${shellWord(update.variant)} --arch ${shellWord(update.arch)} goes on.`]
+        : []),
     );
   }
-  return { json: { releases: json }, lines: lines.length === 0 ? ['No release yet.'] : lines };
+  return { json: { rollouts: json }, lines: lines.length === 0 ? ['No release yet.'] : lines };
 }
 
 function turnSentence(seed: number | undefined, turn: Date | 'always' | 'never', now: Date): string {

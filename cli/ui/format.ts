@@ -66,6 +66,17 @@ export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
 
+/** A line as several, cut between words; a word that is longer stays whole. */
+export function wrapWords(line: string, columns: number): string {
+  const lines: string[] = [];
+  for (const word of line.split(' ')) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + 1 + word.length > columns) lines.push(word);
+    else lines.splice(-1, 1, `${last} ${word}`);
+  }
+  return lines.join('\n');
+}
+
 /** Text from outside for a terminal: what would move the cursor or hide something is shown as an escape. */
 export function printable(text: string): string {
   return text.replace(

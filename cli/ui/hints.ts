@@ -1,5 +1,6 @@
 /** The next command or action for every error. The type checker misses a code that has none. */
 import type { ErrorCode, ErrorDetails, GantryError } from '../../lib/errors.ts';
+import { shellWord } from './format.ts';
 
 type Hint<C extends ErrorCode> = string | ((details: ErrorDetails[C]) => string | undefined) | undefined;
 
@@ -62,22 +63,26 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'release/bad-duration': 'write it like 30 minutes, 14d or 2 weeks',
   'release/bad-time': 'write it like 2026-12-01T09:00:00Z, or "in 2 hours"',
   'release/bad-toml': 'correct the file and run the same command again',
-  'release/bad-policy': 'correct the file, then look at what it does: gantry wave simulate --policy FILE',
+  'release/bad-policy': ({ path }) => `correct the file, then look at what it does: gantry wave simulate --policy ${shellWord(path)}`,
   'release/unknown': 'gantry release list shows every release',
   'release/withdrawn': ({ version }) => `gantry release remove ${version}`,
   'release/no-path': 'add the missing step to Release.toml, then: gantry release add VERSION … --migrations Release.toml',
   'release/lint': ({ findings }) => findings[0]?.fix,
   'release/bad-release-file': 'correct the file and run the same command again',
   'release/bad-recall': 'gantry release list shows every release and its state',
-  'release/stranded': ({ to, why }) =>
-    why === 'waves' ? `gantry wave set ${to} --immediately, then recall` : 'gantry release path FROM TO shows where the chain breaks',
-  'release/bad-waves': 'gantry lint shows what is wrong; gantry wave set VERSION --policy NAME writes the waves anew',
-  'release/rollout': ({ version, state }) =>
-    state === 'paused'
-      ? `gantry wave resume ${version} goes on`
-      : state === 'done'
-        ? `gantry release recall ${version} --to VERSION takes it back`
-        : `gantry wave show ${version} shows where it stands`,
+  'release/stranded': ({ version, to, why }) =>
+    why === 'waves'
+      ? `gantry wave set ${to} --immediately, then recall`
+      : `gantry release path ${version} ${to} shows where the chain breaks`,
+  'release/bad-waves': 'gantry lint shows what is wrong; gantry wave set writes the waves anew',
+  'release/rollout': ({ variant, arch, version, state }) => {
+    const release = `${version} --variant ${variant} --arch ${arch}`;
+    if (state === 'paused') return `gantry wave resume ${release} goes on`;
+    if (state === 'done-by-then') return 'give a shorter --lead, and publish before that';
+    return state === 'done'
+      ? 'gantry release recall takes it back; gantry release list shows to what'
+      : `gantry wave show ${release} shows where it stands`;
+  },
   'release/bad-seed': 'seeds are whole numbers from 0 to 2047; settings.updates.seed on the host has one',
 
   'image/bad-input': 'check that the file is whole: lz4 -t FILE, zstd -t FILE',
@@ -132,7 +137,7 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'publish/wrong-url': 'correct url in gantry.toml, or publish without looking: --verify none',
   'publish/not-visible': ({ url }) =>
     `hosts keep the system that they run. gantry doctor ${url} shows what is wrong with the hosting; when files are wrong, publish again over them: gantry refresh --all && gantry sign && gantry publish`,
-  'publish/bad-plan': 'gantry publish --plan FILE makes the plan again',
+  'publish/bad-plan': ({ path }) => `gantry publish --plan ${shellWord(path)} makes the plan again`,
   'publish/rolled-back': LOOK,
   'publish/too-late': 'run gantry wave pause or resume again: it replaces the one that came too late; --lead gives more time for signing',
   'publish/nothing': 'gantry release add makes a draft, gantry status shows where things stand',

@@ -40,3 +40,35 @@ export function describeRollout(status: RolloutStatus, now: Date): string {
       return `${formatShare(offered)}, paused ${pausedAt === undefined ? '' : formatWhen(pausedAt, now)}`;
   }
 }
+
+/** The same as a sentence about a release, to come after its name and a colon. */
+export function rolloutSentence(status: RolloutStatus, now: Date): string {
+  const { state, offered, ends, next, pausedAt } = status;
+  const last = ends === undefined ? '' : `, the last hosts ${formatWhen(ends, now)}`;
+  switch (state) {
+    case 'everyone':
+      return 'every host is offered it.';
+    case 'done':
+      return 'every host is offered it; the rollout is done.';
+    case 'withdrawn':
+      return 'nobody is offered it: it is withdrawn.';
+    case 'scheduled':
+      return `the first hosts are offered it ${next === undefined ? 'later' : formatWhen(next.at, now)}${last}.`;
+    case 'running':
+      return `${formatShare(offered)} of the fleet is offered it${last}.`;
+    case 'paused':
+      if (pausedAt !== undefined && pausedAt > now)
+        return `${formatShare(offered)} of the fleet is offered it, and it pauses ${formatWhen(pausedAt, now)}.`;
+      return `${formatShare(offered)} of the fleet is offered it, and nobody else while it is paused.`;
+  }
+}
+
+/** A rollout for programs: times as everywhere else, in whole seconds. */
+export function rolloutJson({ ends, next, pausedAt, ...plain }: RolloutStatus): object {
+  return {
+    ...plain,
+    ...(ends === undefined ? {} : { ends: formatMoment(ends) }),
+    ...(next === undefined ? {} : { next: { at: formatMoment(next.at), offered: next.offered } }),
+    ...(pausedAt === undefined ? {} : { pausedAt: formatMoment(pausedAt) }),
+  };
+}

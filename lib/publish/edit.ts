@@ -16,7 +16,9 @@ export type { DroppedChange } from '../repository/draft-changes.ts';
 /** An edit that was worked out and not saved yet. */
 export interface PreparedEdit {
   readonly repository: RepositoryName;
-  /** What hosts are told now, or would be by a draft that waits. */
+  /** What hosts are told now. */
+  readonly published: Offer;
+  /** The same, or what they would be told by a draft that waits. */
   readonly before: Offer;
   readonly after: Offer;
   readonly draft: Draft;
@@ -45,7 +47,7 @@ export async function prepareEdit(
   const added = changesFor(before);
   const changes = [...withoutSuperseded(kept, added, standing), ...added];
   const draft = draftFrom(live.trusted, changes, { versions: live.versions, now, policy: workspace.expiry });
-  return { repository, before, after: offerAfter(live.trusted, changes), draft, dropped };
+  return { repository, published: standing, before, after: offerAfter(live.trusted, changes), draft, dropped };
 }
 
 /** The changes that take a release away: the update, and the targets that only it needs. @throws GantryError `release/unknown` */

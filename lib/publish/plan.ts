@@ -45,6 +45,8 @@ export interface PublicationPlan {
   readonly notAfter?: Date;
   /** Updates that hosts are offered in another way than before, or for the first time. */
   readonly changed: readonly Update[];
+  /** Updates that hosts are offered no more. */
+  readonly removed: readonly Update[];
 }
 
 const JSON_TYPE = 'application/json';
@@ -57,12 +59,15 @@ const BINARY_TYPE = 'application/octet-stream';
  */
 export function planPublication(live: LiveState, signed?: SignedRepository, notAfter?: Date): PublicationPlan {
   const { repository } = live;
+  const before = live.trusted.manifest;
+  const after = signed?.manifest === undefined ? before : parseManifest(signed.manifest);
   return {
     repository,
     base: baseOf(live),
     writes: [...rootWrites(live), ...(signed === undefined ? [] : [...targetWrites(live, signed), ...roleWrites(live, signed)])],
     ...(notAfter === undefined ? {} : { notAfter }),
-    changed: signed?.manifest === undefined ? [] : changedUpdates(live.trusted.manifest, parseManifest(signed.manifest)),
+    changed: changedUpdates(before, after),
+    removed: before.updates.filter((update) => !after.updates.some((one) => isSame(one, update))),
   };
 }
 

@@ -46,11 +46,14 @@ export async function hasSomethingToPublish(workspace: Workspace, store: Store, 
 /**
  * What publishing would write now.
  *
- * @throws GantryError `publish/nothing`, `repository/incomplete`, `repository/moved-on`, `repository/root-transition`,
+ * @param now publishing after a deadline is refused, so is saying what it would do
+ * @throws GantryError `publish/nothing`, `publish/too-late`, `repository/incomplete`, `repository/moved-on`, `repository/root-transition`,
  * `repository/bad-draft`, `repository/expired`
  */
 export async function planRepository(workspace: Workspace, store: Store, repository: RepositoryName, now: Date): Promise<PublicationPlan> {
-  return prepare(workspace, repository, await readCurrent(workspace, store, repository), now).plan;
+  const { plan } = prepare(workspace, repository, await readCurrent(workspace, store, repository), now);
+  refuseTooLate(plan, now);
+  return plan;
 }
 
 /** The same, and what a plan file says of it. */
@@ -61,6 +64,7 @@ export async function stateRepository(
   now: Date,
 ): Promise<{ readonly plan: PublicationPlan; readonly stated: StatedPlan }> {
   const { plan, draft } = prepare(workspace, repository, await readCurrent(workspace, store, repository), now);
+  refuseTooLate(plan, now);
   return { plan, stated: statePlan(plan, draft) };
 }
 
@@ -123,7 +127,9 @@ export async function checkPlan(
   now: Date,
 ): Promise<PublicationPlan> {
   const prepared = await prepareStated(workspace, store, plan, { now, current: readCurrent });
-  return 'done' in prepared ? prepared.done : prepared.plan;
+  if ('done' in prepared) return prepared.done;
+  refuseTooLate(prepared.plan, now);
+  return prepared.plan;
 }
 
 async function prepareStated(
@@ -136,7 +142,7 @@ async function prepareStated(
   const { live } = await current(workspace, store, repository);
   // Whoever was cut off behind the last write asks once more.
   const isDone = draft === undefined ? stated.writes.every(({ path }) => isStoredRoot(path, live)) : isPublished(draft, live.trusted);
-  if (isDone) return { done: { repository, base, writes: [], changed: [] } };
+  if (isDone) return { done: { repository, base, writes: [], changed: [], removed: [] } };
   if (base.timestamp?.storeVersion !== live.timestampVersion || live.rootsStored < base.roots) {
     const path = `${repository.variant}/${repository.arch}/timestamp.json`;
     throw await overtakenBy(workspace, live, { path, expected: describeBase(base), found: describeBase(baseOf(live)) });

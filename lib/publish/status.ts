@@ -1,10 +1,11 @@
 /** `status`: where a workspace stands, what is due, and what to do next. */
 import type { MissingSignatures } from '../errors.ts';
 import { isBasedOn, pendingRequest } from '../repository/draft.ts';
+import { deadlineOf } from '../repository/draft-changes.ts';
 import { rootRequest } from '../repository/root-draft.ts';
 import type { Update } from '../release/manifest.ts';
 import type { Store } from '../store/store.ts';
-import { dateOf } from '../tuf/date.ts';
+import { dateOf, tufDate } from '../tuf/date.ts';
 import type { TopRoleName, TufDate } from '../tuf/types.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { readRootChain, readRootDraft } from '../workspace/root-files.ts';
@@ -32,6 +33,10 @@ export interface DraftStatus {
   readonly releases: readonly string[];
   /** Whether it changes what is released: waves, recalls, removals. */
   readonly edits: boolean;
+  /** When it must be published at the latest; RFC 3339. */
+  readonly publishBefore?: TufDate;
+  /** That moment has passed: nobody can publish it. */
+  readonly tooLate: boolean;
 }
 
 export interface RepositoryStatus {
@@ -53,7 +58,7 @@ export interface WorkspaceStatus {
 }
 
 /** What a person does next. */
-export type NextStep = 'make-root' | 'sign' | 'wait-for-signatures' | 'add-release' | 'publish' | 'refresh' | 'nothing';
+export type NextStep = 'make-root' | 'steer-again' | 'sign' | 'wait-for-signatures' | 'add-release' | 'publish' | 'refresh' | 'nothing';
 
 /** @param canSign whether a key at hand may give one of the signatures that are missing */
 export async function readStatus(
@@ -82,6 +87,7 @@ export async function readStatus(
 
 async function readRepositoryStatus(workspace: Workspace, store: Store, repository: RepositoryName, now: Date): Promise<RepositoryStatus> {
   const { live, draft } = await readCurrent(workspace, store, repository);
+  const deadline = draft === undefined ? undefined : deadlineOf(draft.changes);
   return {
     repository,
     live: liveRoles(live, workspace, now),
@@ -95,6 +101,8 @@ async function readRepositoryStatus(workspace: Workspace, store: Store, reposito
             overtaken: !isBasedOn(draft, live.trusted),
             releases: draft.changes.flatMap((change) => (change.kind === 'add-update' ? [change.update.version] : [])),
             edits: draft.changes.some((change) => change.kind !== 'renew-targets'),
+            ...(deadline === undefined ? {} : { publishBefore: tufDate(deadline) }),
+            tooLate: deadline !== undefined && now > deadline,
           },
         }),
   };
@@ -130,6 +138,8 @@ async function nextStep(
   }
   if (status.rootVersion === undefined) return 'make-root';
   const drafts = status.repositories.flatMap(({ draft }) => draft ?? []);
+  // Signatures would not help it.
+  if (drafts.some(({ tooLate }) => tooLate)) return 'steer-again';
   const unsigned = drafts.filter(({ missing, overtaken }) => missing.length > 0 || overtaken);
   if (unsigned.length > 0) {
     const missing = unsigned.flatMap((draft) => draft.missing);

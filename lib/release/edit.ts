@@ -157,7 +157,7 @@ function refuseUnlessNewest(peers: readonly Update[], added: UpdateName): void {
   if (peers.some((peer) => peer.version === version)) {
     throw new GantryError(
       'release/duplicate',
-      `Cannot add release ${version} of ${variant} ${arch}: it is released already; expected a new version`,
+      `Cannot add release ${version} of ${variant}/${arch}: it is released already; expected a new version`,
       { version, variant, arch },
     );
   }
@@ -165,7 +165,7 @@ function refuseUnlessNewest(peers: readonly Update[], added: UpdateName): void {
   if (latest === version) return;
   throw new GantryError(
     'release/not-newer',
-    `Cannot add release ${version} of ${variant} ${arch}: ${latest} is released already; expected a newer version than that`,
+    `Cannot add release ${version} of ${variant}/${arch}: ${latest} is released already; expected a newer version than that`,
     { version, newest: latest },
   );
 }

@@ -8,9 +8,10 @@
  * - a host that may have the update keeps it, whatever is done;
  * - an edit holds for one moment, a little ahead: until then the old schedule goes on to the second, so a publication that
  *   comes early lets nobody in early;
- * - a pause keeps the schedule as it was in `gantry.paused`, and resuming shifts what was left of it.
+ * - a pause keeps the schedule as it was in `gantry.paused`, and resuming shifts what was left of it;
+ * - a pause whose moment is still to come has held up nobody: another one takes its place.
  */
-import { GantryError } from '../errors.ts';
+import { GantryError, type ErrorDetails } from '../errors.ts';
 import { readySeeds, readyTimes, scheduleOf, SEEDS, updateReady, type WaveSchedule } from './eligibility.ts';
 import type { Update, UpdateExtras } from './manifest.ts';
 import { batches, orderedSchedule, wavesFrom, widestEnd, type Wave, type Waves } from './waves.ts';
@@ -31,15 +32,16 @@ type Ready = readonly (Instant | undefined)[];
  *
  * @param from now: whoever is ready by then keeps the update at once
  * @param at when it holds; whole seconds, rounded up
- * @throws GantryError `release/rollout` when it is paused or done already; `release/bad-waves`
+ * @throws GantryError `release/rollout` when it is paused by now, or done by then; `release/bad-waves`
  */
-export function pauseRollout(update: Update, from: Date, at: Date): Update {
+export function pauseRollout(paused: Update, from: Date, at: Date): Update {
+  const update = withoutPauseToCome(paused, instantOf(from));
   refusePaused(update, 'pause');
   const schedule = orderedSchedule(update.waves);
   const [start, hold] = [instantOf(from), holdOf(from, at)];
   const ready = readyTimes(schedule);
   const last = lastReady(ready, hold);
-  if (last === SEEDS - 1) throw refusal(update, 'pause', 'every host may have it already', 'done');
+  if (last === SEEDS - 1) throw refuseDone(update, 'pause', ready, start);
   const steps = untilThen(ready, start, last);
   return {
     ...update,
@@ -82,7 +84,7 @@ export function accelerateRollout(update: Update, from: Date, at: Date, factor: 
   const hold = holdOf(from, at);
   const ready = readyTimes(schedule);
   const last = lastReady(ready, hold);
-  if (last === SEEDS - 1) throw refusal(update, 'accelerate', 'every host may have it already', 'done');
+  if (last === SEEDS - 1) throw refuseDone(update, 'accelerate', ready, instantOf(from));
   const faster = (time: Instant): Instant => hold + scaled(time - hold, factor);
   const steps = untilThen(ready, instantOf(from), last);
   const rest = ready.map((time) => (time === undefined || time <= hold ? time : faster(time)));
@@ -107,6 +109,12 @@ export function replaceWaves(update: Update, waves: Waves, meant?: Waves): Updat
 /** Whoever is ready at `from` keeps the update, so nothing can hold before that. */
 function holdOf(from: Date, at: Date): Instant {
   return ceilSecond(instantOf(at > from ? at : from));
+}
+
+function withoutPauseToCome(update: Update, now: Instant): Update {
+  const { paused, ...extras } = update.gantry ?? {};
+  if (paused === undefined || (parseWaveTime(paused.at) ?? now) <= now) return update;
+  return withExtras({ ...update, waves: paused.waves }, extras);
 }
 
 function withExtras(update: Update, extras: UpdateExtras): Update {
@@ -200,9 +208,21 @@ function refusePaused(update: Update, verb: string): void {
   if (at !== undefined) throw refusal(update, verb, `it is paused from ${at} on`, 'paused');
 }
 
-function refusal(update: Update, verb: string, problem: string, state: 'paused' | 'not-paused' | 'done'): GantryError {
+/** Whether they have it now, or will have it at the moment for which the edit is computed. */
+function refuseDone(update: Update, verb: string, ready: Ready, from: Instant): GantryError {
+  if (lastReady(ready, from) === SEEDS - 1) return refusal(update, verb, 'every host may have it already', 'done');
+  const ends = waveTime(ceilSecond(ready.reduce<Instant>((latest, time) => (time !== undefined && time > latest ? time : latest), from)));
+  return refusal(update, verb, `every host may have it from ${ends} on, before that holds; expected a moment before`, 'done-by-then');
+}
+
+function refusal(update: Update, verb: string, problem: string, state: ErrorDetails['release/rollout']['state']): GantryError {
   const { variant, arch, version } = update;
-  return new GantryError('release/rollout', `Cannot ${verb} ${version} of ${variant}/${arch}: ${problem}`, { version, state });
+  return new GantryError('release/rollout', `Cannot ${verb} ${version} of ${variant}/${arch}: ${problem}`, {
+    variant,
+    arch,
+    version,
+    state,
+  });
 }
 
 /**

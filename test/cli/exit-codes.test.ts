@@ -14,6 +14,8 @@ const PROMISED: readonly (readonly [exitCode: number, codes: readonly ErrorCode[
     ['workspace/not-one', 'workspace/bad-config', 'release/bad-version', 'image/empty', 'keys/missing', 'keys/passphrase-wrong'],
   ],
   [EXIT.input, ['tuf/not-portable', 'repository/incomplete', 'files/missing', 'files/exposed', 'files/changed', 'http/bad-url']],
+  // Signing and publishing once more, as after a conflict, would not help.
+  [EXIT.input, ['publish/too-late']],
   [EXIT.network, ['http/unreachable', 'http/stalled', 'http/missing', 'store/missing', 'store/denied', 'store/failed']],
   [EXIT.conflict, ['publish/conflict', 'store/conflict', 'repository/moved-on']],
   [EXIT.machine, ['files/disk-full', 'files/not-writable', 'files/locked', 'server/port-in-use']],

@@ -18,10 +18,47 @@ interface Report {
 }
 
 const WRONG: readonly (readonly [args: readonly string[], message: string, hint: string])[] = [
-  [['relase'], "Cannot run gantry: unknown command 'relase'", 'did you mean release? gantry --help shows how'],
-  [['key', 'lst'], "Cannot run gantry key: unknown command 'lst'", 'did you mean list? gantry key --help shows how'],
-  [['status', '--jsno'], "Cannot run gantry status: unknown option '--jsno'", 'did you mean --json? gantry status --help shows how'],
-  [['key', 'show'], "Cannot run gantry key show: missing required argument 'name'", 'gantry key show --help shows how'],
+  [
+    ['relase'],
+    'Cannot run gantry: there is no command relase; expected one that --help lists',
+    'did you mean release? gantry --help shows how',
+  ],
+  [
+    ['key', 'lst'],
+    'Cannot run gantry key: there is no command lst; expected one that --help lists',
+    'did you mean list? gantry key --help shows how',
+  ],
+  [
+    ['status', '--jsno'],
+    'Cannot run gantry status: there is no option --jsno; expected one that --help lists',
+    'did you mean --json? gantry status --help shows how',
+  ],
+  [
+    ['key', 'show'],
+    'Cannot run gantry key show: the argument <name> is missing; expected it behind the command',
+    'gantry key show --help shows how',
+  ],
+  [['wave', 'pause', '1', '2'], 'Cannot run gantry wave pause: there are 2 arguments; expected 1', 'gantry wave pause --help shows how'],
+  [
+    ['wave', 'pause', '1', '--lead'],
+    'Cannot run gantry wave pause: the value of --lead <offset> is missing; expected it behind the option',
+    'gantry wave pause --help shows how',
+  ],
+  [
+    ['publish', '--verify', 'x'],
+    'Cannot run gantry publish: --verify <depth> is "x"; expected one of none, metadata, changed, all',
+    'gantry publish --help shows how',
+  ],
+  [
+    ['completion', 'ksh'],
+    'Cannot run gantry completion: <shell> is "ksh"; expected one of bash, zsh, fish',
+    'gantry completion --help shows how',
+  ],
+  [
+    ['release', 'recall', '1'],
+    'Cannot run gantry release recall: the option --to <version> is missing; expected it',
+    'gantry release recall --help shows how',
+  ],
 ];
 
 for (const [args, message, hint] of WRONG) {

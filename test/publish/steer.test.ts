@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { prepareEdit, removalOf, saveEdit } from '../../lib/publish/edit.ts';
 import { readCurrent } from '../../lib/publish/live.ts';
-import { publishRepository } from '../../lib/publish/publish.ts';
+import { planRepository, publishRepository, stateRepository } from '../../lib/publish/publish.ts';
 import { addRelease } from '../../lib/publish/release.ts';
+import { readStatus } from '../../lib/publish/status.ts';
 import type { Change } from '../../lib/repository/draft.ts';
 import { scheduleOf, readySeeds } from '../../lib/release/eligibility.ts';
 import { findUpdate } from '../../lib/release/find.ts';
@@ -74,6 +75,23 @@ test('publishRepository() refuses a pause whose moment has passed, and the live 
   });
   assert.deepEqual(await readFile(join(engineer.storeDirectory, 'metal', 'x86_64', 'timestamp.json')), before);
   assert.ok((await stat(draftPath(engineer.workspace, METAL))).isFile());
+});
+
+test('planRepository(), stateRepository() and readStatus() tell that a draft came too late', async (t) => {
+  const engineer = await underWay(t);
+  const { workspace, store } = engineer;
+  await edit(engineer, [pauseAt(engineer, later(engineer, HOUR / 4))]);
+  await sign(engineer);
+  const statusAt = async (now: Date): Promise<readonly unknown[]> => {
+    const { next, repositories } = await readStatus(workspace, store, { now, canSign: async () => true });
+    return [next, repositories[0]?.draft?.publishBefore, repositories[0]?.draft?.tooLate];
+  };
+  assert.equal((await planRepository(workspace, store, METAL, engineer.now)).writes.length > 0, true);
+  assert.deepEqual(await statusAt(later(engineer, HOUR / 4)), ['publish', '2026-06-01T12:15:00Z', false]);
+  const late = later(engineer, HOUR / 4 + 1);
+  await assert.rejects(planRepository(workspace, store, METAL, late), { code: 'publish/too-late' });
+  await assert.rejects(stateRepository(workspace, store, METAL, late), { code: 'publish/too-late' });
+  assert.deepEqual(await statusAt(late), ['steer-again', '2026-06-01T12:15:00Z', true]);
 });
 
 test('publishRepository() looks at the clock once more before timestamp.json', async (t) => {

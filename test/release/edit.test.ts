@@ -47,7 +47,7 @@ test('addUpdate() refuses a version that is released already', () => {
   assert.throws(() => addUpdate(withUpdates(metal('1.0.0'), metal('1.1.0')), metal('1.0.0')), {
     code: 'release/duplicate',
     details: { version: '1.0.0', variant: 'metal', arch: 'x86_64' },
-    message: 'Cannot add release 1.0.0 of metal x86_64: it is released already; expected a new version',
+    message: 'Cannot add release 1.0.0 of metal/x86_64: it is released already; expected a new version',
   });
 });
 

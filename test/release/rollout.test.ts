@@ -27,8 +27,8 @@ function update(waves: Waves, gantry?: Update['gantry']): Update {
   };
 }
 
-const refused = (work: () => unknown, state: 'paused' | 'not-paused' | 'done', message: RegExp): void => {
-  assert.throws(work, { code: 'release/rollout', details: { version: '1.2.0', state }, message });
+const refused = (work: () => unknown, state: 'paused' | 'not-paused' | 'done' | 'done-by-then', message: RegExp): void => {
+  assert.throws(work, { code: 'release/rollout', details: { variant: 'metal', arch: 'x86_64', version: '1.2.0', state }, message });
 };
 
 test('pauseRollout() holds everyone above the host whose turn it is, and keeps the schedule as it was', () => {
@@ -81,6 +81,24 @@ test('pauseRollout() and accelerateRollout() refuse a rollout of which nothing i
     );
     refused(() => accelerateRollout(done, hours(0), hours(0), 2), 'done', /^Cannot accelerate 1\.2\.0 of metal\/x86_64: every host may/u);
   }
+});
+
+test('pauseRollout() and accelerateRollout() say when the last host comes before they would hold', () => {
+  const short = update({ '0': at(0), '2047': at(100) });
+  const message = /: every host may have it from 2026-03-07T22:00:00Z on, before that holds; expected a moment before$/u;
+  refused(() => pauseRollout(short, hours(0), hours(100)), 'done-by-then', message);
+  refused(() => accelerateRollout(short, hours(99), hours(200), 2), 'done-by-then', message);
+  refused(() => pauseRollout(short, hours(100), hours(100)), 'done', /: every host may have it already$/u);
+  assert.equal(pauseRollout(short, hours(0), hours(99.9)).gantry?.paused?.at, waveTime(instantOf(hours(99.9))));
+});
+
+test('pauseRollout() moves a pause that is still to come, as if the first one had never been', () => {
+  const meant = update(STEADY, { notes: 'x', waves: { '0': at(0), '2047': at(4000) } });
+  const first = pauseRollout(meant, hours(9), hours(50));
+  for (const moved of [20, 30, 70]) {
+    assert.deepEqual(pauseRollout(first, hours(20), hours(moved)), pauseRollout(meant, hours(20), hours(moved)));
+  }
+  refused(() => pauseRollout(first, hours(50), hours(60)), 'paused', /it is paused from/u);
 });
 
 test('pauseRollout() and accelerateRollout() refuse a paused rollout, resumeRollout() one that is not', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { count, formatBytes, formatDuration, formatLeft, formatRate, formatWhen } from '../../../cli/ui/format.ts';
+import { count, formatBytes, formatDuration, formatLeft, formatRate, formatWhen, wrapWords } from '../../../cli/ui/format.ts';
 
 function check<T extends readonly unknown[]>(format: (...input: T) => string, cases: readonly (readonly [...T, string])[]): void {
   for (const row of cases) {
@@ -77,5 +77,14 @@ test('count() adds an s when there is not exactly one', () => {
     [0, 'target', '0 targets'],
     [1, 'target', '1 target'],
     [2, 'target', '2 targets'],
+  ]);
+});
+
+test('wrapWords() breaks between words when a line is wider', () => {
+  check(wrapWords, [
+    ['one two three', 13, 'one two three'],
+    ['one two three', 12, 'one two\nthree'],
+    ['one two three', 3, 'one\ntwo\nthree'],
+    ['', 10, ''],
   ]);
 });
