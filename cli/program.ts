@@ -19,6 +19,9 @@ export interface Outcome {
 
 export type OptionValues = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
+/** Words that a shell's completion asks for: the workspace's wave policies, or the versions of its releases. */
+export type Completed = 'policies' | 'versions';
+
 /**
  * A command as data. Its file imports nothing heavy: `run` imports what it needs when it is called, so that
  * `gantry --help` stays quick.
@@ -27,6 +30,8 @@ export interface CommandSpec {
   readonly name: string;
   /** commander's notation: `<directory>`, `[names...]` */
   readonly arguments?: readonly (readonly [notation: string, description: string, choices?: readonly string[]])[];
+  /** What the first argument may be, when only the workspace knows. */
+  readonly completes?: Completed;
   readonly summary: string;
   /** More than the summary, for `--help`. */
   readonly description?: string;
@@ -43,6 +48,8 @@ export interface OptionSpec {
   readonly required?: boolean;
   readonly default?: string;
   readonly choices?: readonly string[];
+  /** What its value may be, when only the workspace knows. */
+  readonly completes?: Completed;
   /** May be given several times; its value is the list of them. */
   readonly repeat?: true;
 }

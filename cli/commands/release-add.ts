@@ -28,7 +28,11 @@ const imageOptions: readonly OptionSpec[] = [
 ];
 
 const aboutOptions: readonly OptionSpec[] = [
-  { flags: '--wave-policy <name>', description: 'policies/waves/NAME.toml, or the path of a policy (default: everyone at once)' },
+  {
+    flags: '--wave-policy <name>',
+    completes: 'policies',
+    description: 'policies/waves/NAME.toml, or the path of a policy (default: everyone at once)',
+  },
   { flags: '--start <time>', description: 'when the waves start: RFC 3339, or from now, such as "in 2 hours" (default: now)' },
   { flags: '--exact', description: 'the waves that pubsys would write, not the narrow ones that stock hosts need' },
   { flags: '--max-version <version>', description: 'the highest version that hosts may be on (default: as stock tools choose)' },

@@ -45,9 +45,8 @@ const list: CommandSpec = {
                 update.version,
                 state,
                 describeRollout(rollout, context.now),
-                named(update.gantry?.severity ?? '-'),
               ]),
-              { head: ['variant', 'arch', 'version', 'state', 'rollout', 'severity'] },
+              { head: ['variant', 'arch', 'version', 'state', 'rollout'] },
             ),
     };
   },
@@ -56,6 +55,7 @@ const list: CommandSpec = {
 const show: CommandSpec = {
   name: 'show',
   arguments: VERSION,
+  completes: 'versions',
   summary: 'show everything about a release',
   options: repositoriesOptions,
   examples: ['gantry release show 1.2.0', 'gantry release show 1.2.0 --json'],
@@ -132,6 +132,7 @@ function describeRelease(
 
 const path: CommandSpec = {
   name: 'path',
+  completes: 'versions',
   arguments: [
     ['<from>', 'the version that a host runs'],
     ['<to>', 'the version that it moves to, newer or older'],
@@ -162,6 +163,7 @@ const path: CommandSpec = {
 const remove: CommandSpec = {
   name: 'remove',
   arguments: VERSION,
+  completes: 'versions',
   summary: 'take a release and its images out of the repository',
   description:
     'For releases that nobody needs any more. Files that are published stay in the store. To stop a rollout, see gantry wave abort.',
@@ -184,11 +186,12 @@ const remove: CommandSpec = {
 const recall: CommandSpec = {
   name: 'recall',
   arguments: VERSION,
+  completes: 'versions',
   summary: 'withdraw a release and send its hosts back to an older one',
   description:
     'Lowers max_version: hosts above it take the older release at their next check. Refused unless every one of them can: the older release must be open to the whole fleet, and a chain of migrations must lead back.',
   options: [
-    { flags: '--to <version>', description: 'the release that hosts go back to', required: true },
+    { flags: '--to <version>', completes: 'versions', description: 'the release that hosts go back to', required: true },
     ...repositoriesOptions,
     dryRunOption,
   ],

@@ -8,7 +8,11 @@ import type { Comparison } from '../ui/simulation.ts';
 import { sign } from '../ui/style.ts';
 
 const scheduleOptions: readonly OptionSpec[] = [
-  { flags: '--policy <name>', description: 'a wave policy instead of the waves of a release: policies/waves/NAME.toml, or a path' },
+  {
+    flags: '--policy <name>',
+    completes: 'policies',
+    description: 'a wave policy instead of the waves of a release: policies/waves/NAME.toml, or a path',
+  },
   { flags: '--start <time>', description: 'when the policy starts: RFC 3339, or from now, such as "in 2 hours" (default: now)' },
   { flags: '--smooth', description: 'publish the policy as the narrow waves that gantry wave set writes (the default)' },
   { flags: '--exact', description: 'publish the policy as the few waves that pubsys writes' },
@@ -39,6 +43,7 @@ const fileOptions: readonly OptionSpec[] = [
 export const simulate: CommandSpec = {
   name: 'simulate',
   arguments: [['[version]', 'the release, published or drafted (default: the newest one)']],
+  completes: 'versions',
   summary: 'show how a fleet would take a release or a wave policy',
   description:
     'Plays a rollout through for many hosts, twice: as the schedule was meant, and as stock hosts compute what is published. A host is offered the update when its turn comes, downloads it at its next poll, and runs it after its next reboot window.',

@@ -21,11 +21,12 @@ const SIGN_AND_PUBLISH = 'gantry sign && gantry publish';
 export const set: CommandSpec = {
   name: 'set',
   arguments: VERSION,
+  completes: 'versions',
   summary: 'give a release another wave schedule',
   description:
     'Stock hosts compute wide waves wrongly: most of a wave comes in one instant. So many narrow waves are written, with which they follow the policy within 1 % of the fleet; --exact writes the few that pubsys would.',
   options: [
-    { flags: '--policy <name>', description: 'policies/waves/NAME.toml, or the path of a policy' },
+    { flags: '--policy <name>', completes: 'policies', description: 'policies/waves/NAME.toml, or the path of a policy' },
     { flags: '--immediately', description: 'no waves: everyone at once' },
     { flags: '--start <time>', description: 'when the schedule starts: RFC 3339, or from now, such as "in 2 hours" (default: now)' },
     { flags: '--smooth', description: 'many narrow waves, with which stock hosts follow the policy (the default)' },
@@ -69,6 +70,7 @@ function scheduleSentence(waves: Waves, ends: Date | undefined, now: Date): stri
 export const pause: CommandSpec = {
   name: 'pause',
   arguments: VERSION,
+  completes: 'versions',
   summary: 'offer a release to nobody new',
   description:
     'Until the moment that --lead gives, the schedule goes on; from then on nobody new is offered the release, and whoever was offered it keeps it. It must be published before that moment.',
@@ -102,6 +104,7 @@ export const pause: CommandSpec = {
 export const resume: CommandSpec = {
   name: 'resume',
   arguments: VERSION,
+  completes: 'versions',
   summary: 'go on with a paused rollout where it stopped',
   description: 'What was left of the schedule is shifted: every host waits as long as it still had to when the rollout was paused.',
   options: [leadOption, ...repositoriesOptions, dryRunOption],
@@ -137,6 +140,7 @@ export const resume: CommandSpec = {
 export const accelerate: CommandSpec = {
   name: 'accelerate',
   arguments: VERSION,
+  completes: 'versions',
   summary: 'make what is left of a rollout faster',
   description: 'Whoever is offered the release keeps it; the others wait a part of what they still had to.',
   options: [
@@ -183,6 +187,7 @@ async function factorOf(options: OptionValues): Promise<number> {
 export const abort: CommandSpec = {
   name: 'abort',
   arguments: VERSION,
+  completes: 'versions',
   summary: 'take the offer of a release away for good',
   description:
     'The release and its images are removed from the repository. Hosts that have installed it stay on it until a newer release; gantry release recall sends them back instead.',

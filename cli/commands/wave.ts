@@ -15,6 +15,7 @@ import { abort, accelerate, pause, resume, set } from './wave-steer.ts';
 const show: CommandSpec = {
   name: 'show',
   arguments: [['[version]', 'one release in detail (default: an overview)']],
+  completes: 'versions',
   summary: 'show who is offered what, and when the others are',
   options: [{ flags: '--seed <n>', description: 'when the turn of the host with this seed comes (0 to 2047)' }, ...repositoriesOptions],
   examples: ['gantry wave show', 'gantry wave show 1.2.0', 'gantry wave show 1.2.0 --seed 1234 --json'],

@@ -1,10 +1,12 @@
 /**
  * Completion scripts: a table of what may stand where, and for each shell a loop that finds the place on the line.
  *
+ * Policies and versions are looked up when they are asked for: policies in the current directory, versions by gantry itself.
+ *
  * A place is the command so far: `gantry`, `gantry key`, `gantry key generate`. The value of an option is skipped on the way, so
  * `gantry -C key key` is at `gantry key`.
  */
-import type { CommandSpec, OptionSpec } from '../program.ts';
+import type { CommandSpec, Completed, OptionSpec } from '../program.ts';
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 export type Shell = (typeof SHELLS)[number];
@@ -15,6 +17,7 @@ interface CompletedOption {
   readonly takesValue: boolean;
   /** What the value may be; none: a file. */
   readonly choices: readonly string[];
+  readonly completes?: Completed;
   readonly description: string;
 }
 
@@ -22,6 +25,7 @@ interface Place {
   readonly path: string;
   /** Commands, or what the first argument may be; none: files. */
   readonly words: readonly string[];
+  readonly completes?: Completed;
   readonly options: readonly CompletedOption[];
 }
 
@@ -46,13 +50,26 @@ export function completionScript(shell: Shell, commands: readonly CommandSpec[],
 
 function placesOf(spec: CommandSpec, parents: readonly string[]): readonly Place[] {
   const path = [...parents, spec.name];
-  const { subcommands = [], options = [] } = spec;
+  const { subcommands = [], options = [], completes } = spec;
   const words = [...subcommands.map(({ name }) => name), ...(spec.arguments?.[0]?.[2] ?? [])];
-  return [{ path: path.join(' '), words, options: options.map(completedOption) }, ...subcommands.flatMap((verb) => placesOf(verb, path))];
+  const place = { path: path.join(' '), words, options: options.map(completedOption), ...(completes === undefined ? {} : { completes }) };
+  return [place, ...subcommands.flatMap((verb) => placesOf(verb, path))];
 }
 
-function completedOption({ flags, description, choices = [] }: OptionSpec): CompletedOption {
-  return { names: flags.match(/(?<![\w-])--?[A-Za-z][a-z-]*/gu) ?? [], takesValue: flags.includes('<'), choices, description };
+function completedOption({ flags, description, choices = [], completes }: OptionSpec): CompletedOption {
+  const names = flags.match(/(?<![\w-])--?[A-Za-z][a-z-]*/gu) ?? [];
+  return { names, takesValue: flags.includes('<'), choices, description, ...(completes === undefined ? {} : { completes }) };
+}
+
+/** What prints them, one a line, in any shell; nothing outside a workspace. */
+const LOOKUPS: Readonly<Record<Completed, string>> = {
+  policies: String.raw`ls policies/waves 2>/dev/null | sed -n 's/\.toml$//p'`,
+  versions: `gantry release list 2>/dev/null | awk 'NR > 1 { print $3 }' | sort -u`,
+};
+
+/** In the double quotes of a shell's assignment. */
+function offeredText(words: readonly string[], completes: Completed | undefined): string {
+  return [...words, ...(completes === undefined ? [] : [`$(${LOOKUPS[completes]})`])].join(' ');
 }
 
 function bashScript(table: Table): string {
@@ -72,7 +89,7 @@ _gantry() {
   local place="gantry" offered="" word="" skip="" current="\${words[CURRENT]}" previous="\${words[CURRENT-1]}"
   local -a line=("\${(@)words[2,CURRENT-1]}")
 ${shellCases(table)}
-  if [ -n "$offered" ]; then compadd -- \${=offered}; else _files; fi
+  if [ -n "$offered" ]; then compadd -- \${=offered} || _files; else _files; fi
 }
 if [ "$funcstack[1]" = "_gantry" ]; then _gantry "$@"; else compdef _gantry gantry; fi`;
 }
@@ -81,11 +98,12 @@ if [ "$funcstack[1]" = "_gantry" ]; then _gantry "$@"; else compdef _gantry gant
 function shellCases({ places, globals, valued }: Table): string {
   const skips = valued.map((text) => (text.startsWith('* ') ? `*"${text.slice(1)}"` : `"${text}"`)).join(' | ');
   const everywhere = globals.flatMap(({ names }) => names);
-  const offer = (pattern: string, words: readonly string[]): string => `        ${pattern}) offered="${words.join(' ')}" ;;`;
+  const offer = (pattern: string, words: readonly string[], completes?: Completed): string =>
+    `        ${pattern}) offered="${offeredText(words, completes)}" ;;`;
   const choices = places.flatMap(({ path, options }) =>
     options
-      .filter((option) => option.choices.length > 0)
-      .flatMap((option) => option.names.map((name) => offer(`"${path} ${name}"`, option.choices))),
+      .filter((option) => option.choices.length > 0 || option.completes !== undefined)
+      .flatMap((option) => option.names.map((name) => offer(`"${path} ${name}"`, option.choices, option.completes))),
   );
   return `  for word in "\${line[@]}"; do
     if [ -n "$skip" ]; then skip=""; continue; fi
@@ -97,8 +115,8 @@ function shellCases({ places, globals, valued }: Table): string {
         .join(' | ')}) place="$place $word" ;;
     esac
   done
-  case "$skip$current" in
-    1*) case "$place $previous" in
+  case "\${skip:+value:}$current" in
+    value:*) case "$place $previous" in
 ${choices.join('\n')}
       esac ;;
     -*) case "$place" in
@@ -106,18 +124,18 @@ ${places.map(({ path, options }) => offer(`"${path}"`, [...options.flatMap(({ na
       esac ;;
     *) case "$place" in
 ${places
-  .filter(({ words }) => words.length > 0)
-  .map(({ path, words }) => offer(`"${path}"`, words))
+  .filter(({ words, completes }) => words.length > 0 || completes !== undefined)
+  .map(({ path, words, completes }) => offer(`"${path}"`, words, completes))
   .join('\n')}
       esac ;;
   esac`;
 }
 
 function fishScript({ places, globals, valued }: Table): string {
-  const atPlaces = places.flatMap(({ path, words, options }) => {
+  const atPlaces = places.flatMap(({ path, words, completes, options }) => {
     const here = `-n ${fishQuote(`__gantry_at ${path}`)}`;
     return [
-      `complete -c gantry ${here} ${words.length > 0 ? `-a ${fishQuote(words.join(' '))}` : '-F'}`,
+      `complete -c gantry ${here} ${completes !== undefined ? fishLookup(completes) : words.length > 0 ? `-a ${fishQuote(words.join(' '))}` : '-F'}`,
       ...options.map((option) => `complete -c gantry ${here} ${fishOption(option)}`),
     ];
   });
@@ -145,9 +163,16 @@ complete -c gantry -f
 ${[...atPlaces, ...globals.map((option) => `complete -c gantry ${fishOption(option)}`)].join('\n')}`;
 }
 
-function fishOption({ names, takesValue, choices, description }: CompletedOption): string {
+function fishLookup(completes: Completed): string {
+  return `-a ${fishQuote(`(${LOOKUPS[completes]})`)}`;
+}
+
+function fishOption({ names, takesValue, choices, completes, description }: CompletedOption): string {
   const flags = names.map((name) => (name.startsWith('--') ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`));
-  const value = choices.length > 0 ? ['-x', '-a', fishQuote(choices.join(' '))] : takesValue ? ['-r', '-F'] : [];
+  // A policy may be a path as well.
+  const looked = completes === undefined ? [] : ['-r', ...(completes === 'policies' ? ['-F'] : []), fishLookup(completes)];
+  const value =
+    looked.length > 0 ? looked : choices.length > 0 ? ['-x', '-a', fishQuote(choices.join(' '))] : takesValue ? ['-r', '-F'] : [];
   return [...flags, ...value, '-d', fishQuote(description)].join(' ');
 }
 

@@ -2,15 +2,20 @@
 import type { LintFinding } from '../../lib/errors.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { Outcome } from '../program.ts';
-import { count } from './format.ts';
+import { count, wrapWords } from './format.ts';
 import { paintResult, sign } from './style.ts';
 
 /** Each with what to do about it. */
 export function describeFindings(findings: readonly LintFinding[]): readonly string[] {
   return findings.flatMap(({ rule, severity, at, message, fix }) => {
     const mark = severity === 'error' ? paintResult('red', sign.failed) : paintResult('yellow', '!');
-    return [`${mark} ${rule}: ${at}: ${message}`, `    ${paintResult('dim', `fix: ${fix}`)}`];
+    return [wrapped(`${mark} ${rule}: ${at}: ${message}`), `    ${paintResult('dim', `fix: ${fix}`)}`];
   });
+}
+
+/** What is typed again, a fix, is left to the terminal: it copies as one line. */
+function wrapped(line: string): string {
+  return process.stdout.isTTY ? wrapWords(line, process.stdout.columns, '    ') : line;
 }
 
 /** @param shown what was found where; @param shown.looked how many of what were looked at */

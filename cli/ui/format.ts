@@ -1,4 +1,5 @@
 /** Numbers as people read them. */
+import { stripVTControlCharacters } from 'node:util';
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
@@ -66,12 +67,13 @@ export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
 
-/** A line as several, cut between words; a word that is longer stays whole. */
-export function wrapWords(line: string, columns: number): string {
+/** A line as several, cut between words, all but the first with this indent; a word that is longer stays whole. */
+export function wrapWords(line: string, columns: number, indent = ''): string {
   const lines: string[] = [];
   for (const word of line.split(' ')) {
     const last = lines.at(-1);
-    if (last === undefined || last.length + 1 + word.length > columns) lines.push(word);
+    if (last === undefined) lines.push(word);
+    else if (stripVTControlCharacters(last).length + 1 + stripVTControlCharacters(word).length > columns) lines.push(indent + word);
     else lines.splice(-1, 1, `${last} ${word}`);
   }
   return lines.join('\n');

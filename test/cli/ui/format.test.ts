@@ -82,9 +82,11 @@ test('count() adds an s when there is not exactly one', () => {
 
 test('wrapWords() breaks between words when a line is wider', () => {
   check(wrapWords, [
-    ['one two three', 13, 'one two three'],
-    ['one two three', 12, 'one two\nthree'],
-    ['one two three', 3, 'one\ntwo\nthree'],
-    ['', 10, ''],
+    ['one two three', 13, '', 'one two three'],
+    ['one two three', 12, '', 'one two\nthree'],
+    ['one two three', 3, '', 'one\ntwo\nthree'],
+    ['', 10, '', ''],
+    ['one two three', 7, '  ', 'one two\n  three'],
+    ['\u001b[31mone\u001b[39m two', 7, '', '\u001b[31mone\u001b[39m two'],
   ]);
 });
