@@ -10,6 +10,7 @@ import type { Context } from './context.ts';
 import { isSet, listOption } from './options.ts';
 import type { OptionValues, Outcome } from './program.ts';
 import { openWorkspaceSession, type WorkspaceSession } from './session.ts';
+import { shellWord } from './ui/format.ts';
 
 /** What an edit does in one repository. */
 export interface Edit {
@@ -75,11 +76,14 @@ export async function draftEdit(context: Context, options: OptionValues, edit: E
 }
 
 /** Whoever drafted it believes that it waits. */
-function describeDropped({ kind, update, at }: DroppedChange): string {
-  const [what, verb] = kind === 'pause-waves' ? ['pause', 'pause'] : ['resumption', 'resume'];
-  const { variant, arch, version } = update;
-  const again = `gantry wave ${verb} ${version} --variant ${variant} --arch ${arch}`;
-  return `The ${what} of ${titleOf(update)} for ${at} came too late to be published, and is dropped from the draft; again: ${again}`;
+function describeDropped(change: DroppedChange): string {
+  const what = change.kind === 'pause-waves' ? 'pause' : 'resumption';
+  return `The ${what} of ${titleOf(change.update)} for ${change.at} came too late to be published, and is dropped from the draft; again: ${steerAgain(change)}`;
+}
+
+/** The command that makes a pause or a resumption anew. */
+export function steerAgain({ kind, update: { variant, arch, version } }: DroppedChange): string {
+  return `gantry wave ${kind === 'pause-waves' ? 'pause' : 'resume'} ${version} --variant ${shellWord(variant)} --arch ${shellWord(arch)}`;
 }
 
 function deadline(changes: readonly Change[]): object {

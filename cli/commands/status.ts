@@ -3,6 +3,7 @@ import type { MissingSignatures } from '../../lib/errors.ts';
 import type { Update } from '../../lib/release/manifest.ts';
 import type { RolloutStatus } from '../../lib/release/rollout-status.ts';
 import { EXIT } from '../exit-codes.ts';
+import { steerAgain } from '../edits.ts';
 import { keyOptions, storeOption } from '../options.ts';
 import type { CommandSpec } from '../program.ts';
 import { keysDirectoryOf, openWorkspaceSession } from '../session.ts';
@@ -13,9 +14,8 @@ import { table } from '../ui/table.ts';
 
 const EXIT_OF: Readonly<Record<Urgency, number>> = { fine: EXIT.done, due: EXIT.due, overdue: EXIT.overdue };
 
-const NEXT: Readonly<Record<NextStep, string>> = {
+const NEXT: Readonly<Record<Exclude<NextStep, 'steer-again'>, string>> = {
   'make-root': 'gantry root init --root NAMES --targets NAMES --snapshot NAMES --timestamp NAMES',
-  'steer-again': 'gantry wave pause or gantry wave resume again: the draft came too late to be published',
   sign: 'gantry sign',
   'wait-for-signatures': 'gantry sign where the missing keys are',
   'add-release': 'gantry release add VERSION --boot FILE --root FILE --hash FILE',
@@ -44,17 +44,23 @@ export const status: CommandSpec = {
       canSign: async (missing) => missing.some(({ candidates }) => candidates.some((keyId) => atHand.has(keyId))),
     });
     return {
-      json: { ...found, nextCommand: NEXT[found.next] },
+      json: { ...found, nextCommand: nextCommand(found) },
       lines: [
         ...describeRoot(found),
         ...found.repositories.flatMap((repository) => describe(repository, context.now, rolloutStatus)),
         '',
-        `Next: ${NEXT[found.next]}`,
+        `Next: ${nextCommand(found)}`,
       ],
       exitCode: EXIT_OF[found.urgency],
     };
   },
 };
+
+function nextCommand({ next, repositories }: WorkspaceStatus): string {
+  if (next !== 'steer-again') return NEXT[next];
+  const [late] = repositories.flatMap(({ draft }) => draft?.late ?? []);
+  return late === undefined ? NEXT.sign : steerAgain(late);
+}
 
 function describeRoot({ rootVersion, rootMissing }: WorkspaceStatus): readonly string[] {
   return [
@@ -93,11 +99,11 @@ function describe(
   ];
 }
 
-function describeDeadline({ publishBefore, tooLate }: DraftStatus, now: Date): readonly string[] {
+function describeDeadline({ publishBefore, late }: DraftStatus, now: Date): readonly string[] {
   if (publishBefore === undefined) return [];
   const when = formatWhen(new Date(publishBefore), now);
   return [
-    tooLate
+    late.length > 0
       ? paintResult('red', `  it came too late: it had to be published before ${publishBefore} (${when})`)
       : `  publish it before ${publishBefore} (${when})`,
   ];

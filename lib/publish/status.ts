@@ -1,7 +1,7 @@
 /** `status`: where a workspace stands, what is due, and what to do next. */
 import type { MissingSignatures } from '../errors.ts';
-import { isBasedOn, pendingRequest } from '../repository/draft.ts';
-import { deadlineOf } from '../repository/draft-changes.ts';
+import { isBasedOn, offerAfter, pendingRequest } from '../repository/draft.ts';
+import { deadlineOf, withoutLate, type DroppedChange } from '../repository/draft-changes.ts';
 import { rootRequest } from '../repository/root-draft.ts';
 import type { Update } from '../release/manifest.ts';
 import type { Store } from '../store/store.ts';
@@ -35,8 +35,8 @@ export interface DraftStatus {
   readonly edits: boolean;
   /** When it must be published at the latest; RFC 3339. */
   readonly publishBefore?: TufDate;
-  /** That moment has passed: nobody can publish it. */
-  readonly tooLate: boolean;
+  /** Pauses and resumptions whose moment has passed: nobody can publish the draft with them. */
+  readonly late: readonly DroppedChange[];
 }
 
 export interface RepositoryStatus {
@@ -102,7 +102,7 @@ async function readRepositoryStatus(workspace: Workspace, store: Store, reposito
             releases: draft.changes.flatMap((change) => (change.kind === 'add-update' ? [change.update.version] : [])),
             edits: draft.changes.some((change) => change.kind !== 'renew-targets'),
             ...(deadline === undefined ? {} : { publishBefore: tufDate(deadline) }),
-            tooLate: deadline !== undefined && now > deadline,
+            late: deadline !== undefined && now > deadline ? withoutLate(draft.changes, offerAfter(live.trusted, []), now).dropped : [],
           },
         }),
   };
@@ -139,7 +139,7 @@ async function nextStep(
   if (status.rootVersion === undefined) return 'make-root';
   const drafts = status.repositories.flatMap(({ draft }) => draft ?? []);
   // Signatures would not help it.
-  if (drafts.some(({ tooLate }) => tooLate)) return 'steer-again';
+  if (drafts.some(({ late }) => late.length > 0)) return 'steer-again';
   const unsigned = drafts.filter(({ missing, overtaken }) => missing.length > 0 || overtaken);
   if (unsigned.length > 0) {
     const missing = unsigned.flatMap((draft) => draft.missing);

@@ -83,6 +83,9 @@ test('gantry wave set writes what pubsys would with --exact, and narrow waves wi
   await desk.run('wave', 'set', '1.2.0', '--policy', 'policies/waves/accelerated-waves.toml', '--start', '2099-01-01T00:00:00Z');
   const many = Object.keys(await waves(desk)).length;
   assert.ok(many > 70 && many < 110, String(many));
+  await writeFile(join(desk.workspace, 'one.toml'), '[[waves]]\nstart_after = "1 hour"\nfleet_percentage = 100\n');
+  const one = await desk.run('wave', 'set', '1.2.0', '--policy', './one.toml', '--exact', '--dry-run');
+  assert.match(one.stderr, /^metal\/x86_64 1\.2\.0: every host is offered it at \S+Z \(in 1 hour\)\.$/mu);
   const now = await desk.run('wave', 'set', '1.2.0', '--immediately');
   assert.match(now.stderr, /every host is offered it once this is published\./u);
   assert.deepEqual(await waves(desk), {});

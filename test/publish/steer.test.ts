@@ -84,14 +84,14 @@ test('planRepository(), stateRepository() and readStatus() tell that a draft cam
   await sign(engineer);
   const statusAt = async (now: Date): Promise<readonly unknown[]> => {
     const { next, repositories } = await readStatus(workspace, store, { now, canSign: async () => true });
-    return [next, repositories[0]?.draft?.publishBefore, repositories[0]?.draft?.tooLate];
+    return [next, repositories[0]?.draft?.publishBefore, repositories[0]?.draft?.late.map(({ kind }) => kind)];
   };
   assert.equal((await planRepository(workspace, store, METAL, engineer.now)).writes.length > 0, true);
-  assert.deepEqual(await statusAt(later(engineer, HOUR / 4)), ['publish', '2026-06-01T12:15:00Z', false]);
+  assert.deepEqual(await statusAt(later(engineer, HOUR / 4)), ['publish', '2026-06-01T12:15:00Z', []]);
   const late = later(engineer, HOUR / 4 + 1);
   await assert.rejects(planRepository(workspace, store, METAL, late), { code: 'publish/too-late' });
   await assert.rejects(stateRepository(workspace, store, METAL, late), { code: 'publish/too-late' });
-  assert.deepEqual(await statusAt(late), ['steer-again', '2026-06-01T12:15:00Z', true]);
+  assert.deepEqual(await statusAt(late), ['steer-again', '2026-06-01T12:15:00Z', ['pause-waves']]);
 });
 
 test('publishRepository() looks at the clock once more before timestamp.json', async (t) => {
