@@ -12,6 +12,8 @@ async function start(): Promise<void> {
   // For the same reason a relative path counts for nothing, as the XDG specification says.
   const cacheHome = process.env['XDG_CACHE_HOME'];
   enableCompileCache(join(cacheHome === undefined || !isAbsolute(cacheHome) ? join(homedir(), '.cache') : cacheHome, 'gantry'));
+  const { boundMemory } = await import('./memory.ts');
+  boundMemory();
   const { main } = await import('./main.ts');
   await main(process.argv.slice(2));
 }

@@ -62,13 +62,8 @@ export const verify: CommandSpec = {
 async function checkTargets(context: Context, client: RepositoryClient, targets: readonly VerifiedTarget[]): Promise<number> {
   const totalBytes = targets.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
   const bar = context.progress({ label: `Checking ${count(targets.length, 'target')}`, totalBytes });
-  let before = 0;
   try {
-    for (const target of targets) {
-      const stream = client.verifiedImageStream(target, { signal: context.signal, onProgress: (bytes) => bar.at(before + bytes) });
-      for await (const _ of stream);
-      before += target.lengthBytes;
-    }
+    await client.check(targets, { signal: context.signal, onProgress: (bytes) => bar.at(bytes) });
   } catch (error) {
     bar.fail();
     throw error;

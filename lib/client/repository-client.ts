@@ -15,6 +15,7 @@ import { openClientState, parseTrustAnchor, type ClientState } from './state.ts'
 import type { VerifiedTarget } from './target.ts';
 import { refreshTrust, type TrustedRoles } from './trust.ts';
 import {
+  checkTarget,
   fetchVerified,
   verifiedImageStream,
   verifiedStream,
@@ -74,6 +75,13 @@ export interface RepositoryClient {
   verifiedImageStream(target: VerifiedTarget, options?: StreamOptions): AsyncGenerator<Uint8Array, void, undefined>;
   /** `verifiedImageStream` for Node's pipelines. */
   imageReadable(target: VerifiedTarget, options?: StreamOptions): Readable;
+  /**
+   * Fetches these one after the other and compares them, compressed and decompressed, with everything that is signed.
+   *
+   * @param options progress counts the bytes of all
+   * @returns how many bytes these were
+   */
+  check(targets: readonly VerifiedTarget[], options?: StreamOptions): Promise<number>;
   /** Writes the published bytes; the file appears only when all of it was right. */
   download(target: VerifiedTarget, file: string, options?: StreamOptions): Promise<void>;
   close(): void;
@@ -197,6 +205,16 @@ class Client implements RepositoryClient, TargetSource {
 
   imageReadable(target: VerifiedTarget, options: StreamOptions = {}): Readable {
     return Readable.from(this.verifiedImageStream(target, options), { objectMode: false });
+  }
+
+  async check(targets: readonly VerifiedTarget[], options: StreamOptions = {}): Promise<number> {
+    let checkedBytes = 0;
+    for (const target of targets) {
+      const before = checkedBytes;
+      await checkTarget(this, target, { ...options, onProgress: (bytes) => options.onProgress?.(before + bytes) });
+      checkedBytes += target.lengthBytes;
+    }
+    return checkedBytes;
   }
 
   async download(target: VerifiedTarget, file: string, options: StreamOptions = {}): Promise<void> {

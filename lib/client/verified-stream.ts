@@ -78,14 +78,26 @@ export async function* verifiedImageStream(source: TargetSource, target: Verifie
   refuseAltered(target, sha256, custom.raw.sha256, 'its raw SHA-256');
 }
 
+/** A target's bytes, and the image in them, compared with everything that is signed; nothing is handed out, or kept. */
+export async function checkTarget(source: TargetSource, target: VerifiedTarget, options: StreamOptions): Promise<void> {
+  const custom = readImageCustom(target.custom);
+  // What is not decompressed need not be kept until it is known to be right.
+  const isPlain = custom === undefined && decompressorOf(target, custom) === undefined;
+  for await (const _ of isPlain ? receive(source, target, options) : verifiedImageStream(source, target, options));
+}
+
 function rawChunks(source: TargetSource, target: VerifiedTarget, custom: ImageCustom | undefined, options: StreamOptions): Chunks {
   if (custom?.format === 'zstd-frames') return decompressedFrames(source, target, custom, options);
   const content = spooled(source, target, options);
-  const limit = { maxBytes: custom?.raw.lengthBytes ?? UNSIGNED_RAW_MAX_BYTES };
-  // Repositories of other tools say nothing of the format but its suffix.
+  const decompress = decompressorOf(target, custom);
+  return decompress === undefined ? content : decompress(content, { maxBytes: custom?.raw.lengthBytes ?? UNSIGNED_RAW_MAX_BYTES });
+}
+
+/** Repositories of other tools say nothing of the format but its suffix. */
+function decompressorOf(target: VerifiedTarget, custom: ImageCustom | undefined): typeof decompressLz4 | undefined {
   const name = target.path.memberName();
-  if (custom?.format === 'lz4' || name.endsWith('.lz4')) return decompressLz4(content, limit);
-  return name.endsWith('.zst') ? decompressZstd(content, limit) : content;
+  if (custom?.format === 'lz4' || name.endsWith('.lz4')) return decompressLz4;
+  return name.endsWith('.zst') ? decompressZstd : undefined;
 }
 
 interface VerifiedFrame {

@@ -12,8 +12,12 @@ const CHUNK_BYTES = 1 << 20;
 export interface StableFile {
   readonly path: string;
   readonly lengthBytes: number;
-  /** The content in chunks of at most 1 MiB; each is the reader's own. */
-  read(): AsyncGenerator<Uint8Array, void, undefined>;
+  /**
+   * The content in chunks of at most 1 MiB, each the reader's own.
+   *
+   * @param buffer what every chunk is read into instead: each then lasts until the next one is asked for
+   */
+  read(buffer?: Uint8Array): AsyncGenerator<Uint8Array, void, undefined>;
   /** @throws GantryError `files/changed` when size, times or identity are not what they were, or it ended elsewhere than its size says */
   assertUnchanged(): Promise<void>;
   close(): Promise<void>;
@@ -38,10 +42,10 @@ export async function openStableFile(path: string): Promise<StableFile> {
     return {
       path,
       lengthBytes: found.size,
-      async *read() {
+      async *read(shared) {
         for (let position = 0; ;) {
-          const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-          const { bytesRead } = await attempt(path, async () => handle.read(buffer, 0, CHUNK_BYTES, position));
+          const buffer = shared ?? Buffer.allocUnsafeSlow(CHUNK_BYTES);
+          const { bytesRead } = await attempt(path, async () => handle.read(buffer, 0, buffer.length, position));
           if (bytesRead === 0) {
             endedElsewhere ||= position !== found.size;
             return;
@@ -104,7 +108,7 @@ export function fileSource<M extends { readonly lengthBytes: number; readonly sh
     async *open() {
       const file = await openStableFile(path);
       try {
-        yield* file.read();
+        yield* file.read(Buffer.allocUnsafeSlow(CHUNK_BYTES));
       } finally {
         await file.close();
       }

@@ -191,12 +191,5 @@ function targetsToCheck(client: RepositoryClient, { writes }: PublicationPlan, d
 /** Compressed and decompressed, as a host does. */
 async function checkTargets(client: RepositoryClient, targets: readonly VerifiedTarget[], options: LookOptions): Promise<number> {
   const totalBytes = targets.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
-  let before = 0;
-  for (const target of targets) {
-    const onProgress = (bytes: number): void => options.onProgress?.(before + bytes, totalBytes);
-    const stream = client.verifiedImageStream(target, { signal: options.signal, onProgress });
-    for await (const _ of stream);
-    before += target.lengthBytes;
-  }
-  return totalBytes;
+  return client.check(targets, { signal: options.signal, onProgress: (bytes) => options.onProgress?.(bytes, totalBytes) });
 }

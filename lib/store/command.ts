@@ -120,7 +120,8 @@ async function* checked(
     hash.update(chunk);
     length += chunk.length;
     refuseMoreBytes(path, source, length);
-    yield chunk;
+    // The pipe reads ahead, and the source may use the chunk's memory again.
+    yield Buffer.from(chunk);
     onProgress?.(length);
   }
   refuseOtherBytes(path, source, length, hash.digest('hex'));

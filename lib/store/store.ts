@@ -23,6 +23,7 @@ export interface ByteSource {
   readonly lengthBytes: number;
   /** 64 lowercase hexadecimal digits. */
   readonly sha256: string;
+  /** Each chunk is as it is until the next one is asked for. */
   open(): AsyncIterable<Uint8Array>;
 }
 

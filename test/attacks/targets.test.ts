@@ -30,6 +30,7 @@ const READERS: Readonly<Record<string, Reader>> = {
   download: async (client, target, file) => client.download(target, file),
   verifiedStream: async (client, target) => drain(client.verifiedStream(target)),
   verifiedImageStream: async (client, target) => drain(client.verifiedImageStream(target)),
+  check: async (client, target) => client.check([target]),
 };
 
 for (const [what, { lie, codes }] of Object.entries(LIES)) {

@@ -78,6 +78,19 @@ test('verifiedImageStream() gives the raw image when it is published in frames, 
   assert.deepEqual(await stateFiles(host.stateDirectory), KEPT);
 });
 
+test('check() counts the bytes of all, and spools what it decompresses only', async (t) => {
+  await withFullDisk(t, async (folder) => {
+    const host = await simulatedHost(t, await imageRepository());
+    const client = await host.refreshed({ stateDirectory: folder });
+    const targets = [FRAMED, PLAIN].map((name) => client.target(name));
+    const totalBytes = targets.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+    const progress: number[] = [];
+    assert.equal(await client.check(targets, { onProgress: (bytes) => progress.push(bytes) }), totalBytes);
+    assert.deepEqual([progress.at(-1), progress.toSorted((a, b) => a - b)], [totalBytes, progress]);
+    await assert.rejects(client.check([client.target(LZ4)]), { code: 'files/disk-full' });
+  });
+});
+
 test('target() throws client/target-unknown when the metadata does not name it, whatever the server has', async (t) => {
   const host = await simulatedHost(t, await imageRepository());
   const client = await host.refreshed();
@@ -171,6 +184,7 @@ test('an image that is not published as it is described is refused at its end', 
     const client = await host.refreshed();
     for (const name of [LZ4, FRAMED]) {
       await assert.rejects(drain(client.verifiedImageStream(client.target(name))), { code: 'client/target-altered', message: what }, name);
+      await assert.rejects(client.check([client.target(name)]), { code: 'client/target-altered', message: what }, name);
     }
   }
 });

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { fileSource, fromSystemError, openStableFile, readWholeFile } from '../../lib/files/read.ts';
 import { GantryError } from '../../lib/errors.ts';
 import { temporaryDirectory } from '../support/engineer.ts';
-import { collect } from '../support/simulator.ts';
+import { collect } from '../support/bytes.ts';
 
 test('openStableFile() reads the content in chunks of its own when the file is large', async (t) => {
   const path = join(await temporaryDirectory(t), 'image');
@@ -51,6 +51,20 @@ for (const [name, change] of Object.entries(changes)) {
     await file.close();
   });
 }
+
+test('read() reads into one buffer when it is given one', async (t) => {
+  const path = join(await temporaryDirectory(t), 'image');
+  await writeFile(path, 'abcdefg');
+  const file = await openStableFile(path);
+  t.after(async () => file.close());
+  const buffer = Buffer.alloc(3);
+  const seen: string[] = [];
+  for await (const chunk of file.read(buffer)) {
+    assert.equal(chunk.buffer, buffer.buffer);
+    seen.push(Buffer.from(chunk).toString());
+  }
+  assert.deepEqual(seen, ['abc', 'def', 'g']);
+});
 
 test('assertUnchanged() throws files/changed when the content does not end where the size says', async () => {
   const path = '/proc/self/mounts';

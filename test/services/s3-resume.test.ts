@@ -6,10 +6,9 @@ import { ListMultipartUploadsCommand, UploadPartCommand } from '@aws-sdk/client-
 import { parseStorePath } from '../../lib/store/path.ts';
 import { bytesSource } from '../../lib/store/source.ts';
 import type { ByteSource, Store, WriteOptions } from '../../lib/store/store.ts';
-import { imageBytes, inChunks } from '../support/bytes.ts';
+import { collect, imageBytes, inChunks } from '../support/bytes.ts';
 import { countRequests } from '../support/s3-requests.ts';
 import { S3_SERVER_KINDS, skipReason, startS3Server, type S3Server } from '../support/s3-server.ts';
-import { collect } from '../support/simulator.ts';
 import { storeIn } from './aws-environment.ts';
 
 const PATH = parseStorePath('targets/large.img');

@@ -9,7 +9,7 @@ import { parseStorePath } from '../../lib/store/path.ts';
 import { bytesSource } from '../../lib/store/source.ts';
 import type { Expect, Store, StorePath } from '../../lib/store/store.ts';
 import { temporaryDirectory } from '../support/engineer.ts';
-import { collect } from '../support/simulator.ts';
+import { collect } from '../support/bytes.ts';
 
 const EXAMPLE = join(import.meta.dirname, '..', '..', 'repo-layout', 'hosting', 'store-command.sh');
 const PATH = parseStorePath('metal/x86_64/timestamp.json');

@@ -8,7 +8,7 @@ import { parseStorePath } from '../../lib/store/path.ts';
 import { bytesSource } from '../../lib/store/source.ts';
 import { temporaryDirectory } from '../support/engineer.ts';
 import { createMemoryStore } from '../support/memory-store.ts';
-import { collect } from '../support/simulator.ts';
+import { collect } from '../support/bytes.ts';
 import { testCancelling, testStoreContract, type StoreKind } from '../support/store-contract.ts';
 
 const DIRECTORY: StoreKind = {

@@ -11,7 +11,7 @@ import { bytesSource } from '../../lib/store/source.ts';
 import type { ByteSource, Expect, Store, StoreVersion, WriteOptions } from '../../lib/store/store.ts';
 import { temporaryDirectory } from '../support/engineer.ts';
 import { withFullDisk } from '../support/full-disk.ts';
-import { collect } from '../support/simulator.ts';
+import { collect } from '../support/bytes.ts';
 
 const PATH = parseStorePath('metal/x86_64/timestamp.json');
 

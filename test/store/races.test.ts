@@ -9,7 +9,7 @@ import { test, type TestContext } from 'node:test';
 import { createDirectoryStore } from '../../lib/store/directory.ts';
 import { parseStorePath } from '../../lib/store/path.ts';
 import { temporaryDirectory } from '../support/engineer.ts';
-import { collect } from '../support/simulator.ts';
+import { collect } from '../support/bytes.ts';
 
 type Child = ChildProcessByStdio<Writable, Readable, null>;
 

@@ -40,7 +40,8 @@ export async function* inChunks(bytes: Uint8Array, chunkBytes: number): AsyncGen
 
 export async function collect(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of source) chunks.push(chunk);
+  // The source may use a chunk's memory again.
+  for await (const chunk of source) chunks.push(Buffer.from(chunk));
   return Buffer.concat(chunks);
 }
 

@@ -15,14 +15,16 @@ export interface CliResult {
 export interface CliOptions {
   readonly cwd: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** Another form of the command than its sources. */
+  readonly bin?: string;
   /** Told when the child runs, for example to interrupt it. */
   readonly onStart?: (child: ChildProcess) => void;
 }
 
 /** No terminal, nothing on stdin: whatever waits for input fails instead. */
-export async function gantry(args: readonly string[], { cwd, env, onStart }: CliOptions): Promise<CliResult> {
+export async function gantry(args: readonly string[], { cwd, env, bin = BIN, onStart }: CliOptions): Promise<CliResult> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [BIN, ...args], {
+    const child = spawn(process.execPath, [bin, ...args], {
       cwd,
       env: { ...process.env, FORCE_COLOR: undefined, NO_COLOR: '1', XDG_CONFIG_HOME: join(cwd, '..', 'config'), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

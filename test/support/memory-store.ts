@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { GantryError } from '../../lib/errors.ts';
 import type { ObjectInfo, Store, StorePath, StoreVersion } from '../../lib/store/store.ts';
-import { collect } from './simulator.ts';
+import { collect } from './bytes.ts';
 
 export type StoreCall = 'read' | 'head' | 'write' | 'list' | 'remove';
 

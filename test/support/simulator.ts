@@ -2,6 +2,7 @@
  * A repository in memory whose publisher holds every key: it publishes what is right, and signs whatever a test wants to be wrong.
  * `files` is what a server serves, by path without a leading slash.
  */
+import { collect } from './bytes.ts';
 import { generatePrivateKey } from '../../lib/keys/generate.ts';
 import { signerFromKeyObject } from '../../lib/keys/key-signer.ts';
 import type { Signer } from '../../lib/keys/signer.ts';
@@ -187,10 +188,4 @@ async function addImage(simulator: Simulator, name: string, raw: Uint8Array, for
 
 export async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
   for (let start = 0; start < bytes.length; start += 300_000) yield bytes.subarray(start, start + 300_000);
-}
-
-export async function collect(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of source) chunks.push(chunk);
-  return Buffer.concat(chunks);
 }

@@ -9,8 +9,7 @@ import { isGantryError } from '../../lib/errors.ts';
 import { parseStorePath } from '../../lib/store/path.ts';
 import { bytesSource } from '../../lib/store/source.ts';
 import type { ByteSource, Expect, ObjectInfo, Store, StorePath, StoreVersion, WriteOptions } from '../../lib/store/store.ts';
-import { imageBytes, inChunks } from './bytes.ts';
-import { collect } from './simulator.ts';
+import { collect, imageBytes, inChunks } from './bytes.ts';
 
 export interface StoreUnderTest {
   readonly store: Store;

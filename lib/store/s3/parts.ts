@@ -2,7 +2,7 @@
  * A large object in parts.
  *
  * Rules:
- * - parts go up a few at a time, each with its own checksum; what comes out is joined only when the whole was what was announced;
+ * - parts go up a few at a time, as many as there are buffers for (`part-buffers.ts`), each with its own checksum; what comes out is joined only when the whole was what was announced;
  * - the condition is part of the last call, which joins the parts: until then nothing is visible;
  * - parts that can never be joined are removed; those of a try that was cut off stay for the next one (`resume.ts`), and what nobody
  *   comes back for, `gantry gc` removes.
@@ -13,13 +13,12 @@ import { isGantryError, refuseAborted } from '../../errors.ts';
 import type { ByteSource, StorePath, WriteOptions } from '../store.ts';
 import { refuseMoreBytes, refuseOtherBytes } from '../refusals.ts';
 import type { S3Context, Sdk } from './context.ts';
+import type { PartBuffers } from './part-buffers.ts';
 import { findEarlierUpload, sentBefore, type EarlierUpload } from './resume.ts';
 
 /** S3 takes 10,000 parts, of 5 MiB at least. */
 const MAX_PARTS = 10_000;
-const PART_BYTES = 8 << 20;
-/** Parts in flight, which is what bounds memory. */
-const IN_FLIGHT = 4;
+const PART_BYTES = 5 << 20;
 
 export interface PartedWrite {
   readonly path: StorePath;
@@ -49,7 +48,7 @@ export async function putInParts(
   refuseAborted(options.signal);
   const { upload, parts: earlier } = (await findEarlierUpload(context, sdk, named)) ?? (await begin());
   try {
-    const parts = await sendParts(context, sdk, { upload, parts: earlier }, write);
+    const parts = await context.buffers.during(async () => sendParts(context, sdk, { upload, parts: earlier }, write));
     refuseAborted(options.signal);
     const condition = { ...(IfNoneMatch === undefined ? {} : { IfNoneMatch }), ...(IfMatch === undefined ? {} : { IfMatch }) };
     const complete = new sdk.CompleteMultipartUploadCommand({ ...upload, ...condition, MultipartUpload: { Parts: parts } });
@@ -64,7 +63,7 @@ export async function putInParts(
 }
 
 async function sendParts(
-  { client, attempt }: S3Context,
+  { client, attempt, buffers }: S3Context,
   sdk: Sdk,
   { upload, parts: earlier }: EarlierUpload,
   { path, source, options }: PartedWrite,
@@ -73,38 +72,36 @@ async function sendParts(
   const hash = createHash('sha256');
   const done: CompletedPart[] = [];
   const inFlight = new Set<Promise<void>>();
-  // Used again, since the garbage collector takes its time with buffers of this size.
-  const free: Buffer[] = [];
+  let hasFailed = false;
   let length = 0;
   let sent = 0;
-  const send = async (number: number, bytes: Buffer): Promise<void> => {
+  const send = async (number: number, bytes: Uint8Array): Promise<void> => {
     const ChecksumSHA256 = createHash('sha256').update(bytes).digest('base64');
     const before = sentBefore(earlier.get(number), ChecksumSHA256, bytes.length);
     const part = { ...upload, PartNumber: number, Body: bytes, ChecksumSHA256 };
     const abortSignal = options.signal === undefined ? {} : { abortSignal: options.signal };
     const { ETag } =
       before ?? (await attempt('UploadPart', path, async () => client.send(new sdk.UploadPartCommand(part), abortSignal), options.signal));
-    if (bytes.length === partBytes) free.push(bytes);
     sent += bytes.length;
     options.onProgress?.(sent);
     done.push({ PartNumber: number, ChecksumSHA256, ...(ETag === undefined ? {} : { ETag }) });
   };
   try {
     let number = 0;
-    for await (const bytes of inParts(source.open(), () => free.pop() ?? Buffer.allocUnsafeSlow(partBytes))) {
-      refuseAborted(options.signal);
-      hash.update(bytes);
-      length += bytes.length;
-      refuseMoreBytes(path, source, length);
+    for await (const bytes of inParts(source.open(), partBytes, buffers)) {
       number += 1;
-      const sending = send(number, bytes);
+      const sending = send(number, bytes).finally(() => buffers.giveBack(bytes));
       inFlight.add(sending);
       // Whoever waits below sees a failure; until then it must not count as one that nobody looks at.
       sending.then(
         () => inFlight.delete(sending),
-        () => undefined,
+        () => (hasFailed = true),
       );
-      if (inFlight.size >= IN_FLIGHT) await Promise.race(inFlight);
+      if (hasFailed) break;
+      refuseAborted(options.signal);
+      hash.update(bytes);
+      length += bytes.length;
+      refuseMoreBytes(path, source, length);
     }
     await Promise.all(inFlight);
   } finally {
@@ -114,21 +111,33 @@ async function sendParts(
   return done.toSorted((a, b) => (a.PartNumber ?? 0) - (b.PartNumber ?? 0));
 }
 
-/** Pieces of the size of a buffer, the last one shorter; each is its reader's own until it gives the buffer back. */
-async function* inParts(source: AsyncIterable<Uint8Array>, takeBuffer: () => Buffer): AsyncGenerator<Buffer, void, undefined> {
-  let part = takeBuffer();
+/** Pieces of this size, the last one shorter, each in a buffer that its reader gives back. */
+async function* inParts(
+  source: AsyncIterable<Uint8Array>,
+  partBytes: number,
+  buffers: PartBuffers,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let part: Uint8Array | undefined;
   let filled = 0;
-  for await (const chunk of source) {
-    for (let start = 0; start < chunk.length;) {
-      const taken = Math.min(part.length - filled, chunk.length - start);
-      part.set(chunk.subarray(start, start + taken), filled);
-      filled += taken;
-      start += taken;
-      if (filled < part.length) continue;
-      yield part;
-      part = takeBuffer();
-      filled = 0;
+  try {
+    for await (const chunk of source) {
+      for (let start = 0; start < chunk.length;) {
+        part ??= await buffers.take(partBytes);
+        const taken = Math.min(part.length - filled, chunk.length - start);
+        part.set(chunk.subarray(start, start + taken), filled);
+        filled += taken;
+        start += taken;
+        if (filled < part.length) continue;
+        const full = part;
+        [part, filled] = [undefined, 0];
+        yield full;
+      }
     }
+    if (part === undefined) return;
+    const last = part.subarray(0, filled);
+    part = undefined;
+    yield last;
+  } finally {
+    if (part !== undefined) buffers.giveBack(part);
   }
-  if (filled > 0) yield part.subarray(0, filled);
 }

@@ -19,6 +19,7 @@ import { refuseMoreBytes, refuseOtherBytes } from '../refusals.ts';
 import type { S3Context, Sdk } from './context.ts';
 import { isMissing, isRefusal, isRefusedCondition, notS3, storeFailure, type Attempt } from './failures.ts';
 import { s3Url, type S3Location, type S3Settings } from './location.ts';
+import { createPartBuffers } from './part-buffers.ts';
 import { putInParts } from './parts.ts';
 
 /** Larger objects go up in parts: servers cut the connection instead of answering when they refuse a large single write. */
@@ -47,6 +48,7 @@ export async function createS3Store(location: S3Location, settings: S3Settings =
     client,
     location,
     settings,
+    buffers: createPartBuffers(),
     attempt: async (call, path, work, signal) => {
       refuseAborted(signal);
       try {
