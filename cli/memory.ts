@@ -9,9 +9,9 @@ import { memoryUsage } from 'node:process';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-const CHECK_MS = 20;
+const CHECK_MS = 10;
 /** How much may wait to be collected. */
-const GARBAGE_BYTES = 16 << 20;
+const GARBAGE_BYTES = 8 << 20;
 
 /** For the process as a whole, which is why no library does it. */
 export function boundMemory(): void {

@@ -13,8 +13,8 @@ import { storeIn } from './aws-environment.ts';
 
 const PATH = parseStorePath('targets/large.img');
 const MIB = 1 << 20;
-/** Five parts of 8 MiB. */
-const BYTES = imageBytes(40 * MIB);
+/** Five parts of 5 MiB. */
+const BYTES = imageBytes(25 * MIB);
 const SOURCE = bytesSource(BYTES);
 const OPTIONS: WriteOptions & { readonly expect: 'absent' } = {
   expect: 'absent',
@@ -28,10 +28,10 @@ async function cutOff(store: Store): Promise<void> {
   const source: ByteSource = {
     ...SOURCE,
     async *open() {
-      yield* inChunks(BYTES.subarray(0, 25 * MIB), MIB);
+      yield* inChunks(BYTES.subarray(0, 16 * MIB), MIB);
       await delay(1500);
       stop.abort();
-      yield* inChunks(BYTES.subarray(25 * MIB), MIB);
+      yield* inChunks(BYTES.subarray(16 * MIB), MIB);
     },
   };
   await assert.rejects(store.write(PATH, source, { ...OPTIONS, signal: stop.signal }), { code: 'aborted' });
@@ -65,7 +65,7 @@ for (const kind of S3_SERVER_KINDS) {
       await cutOff(store);
       const listed = await server.client.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: `os/${PATH}` }));
       const UploadId = listed.Uploads?.[0]?.UploadId;
-      const Body = Buffer.alloc(8 * MIB, 'x');
+      const Body = Buffer.alloc(5 * MIB, 'x');
       await server.client.send(
         new UploadPartCommand({ Bucket: bucket, Key: `os/${PATH}`, UploadId, PartNumber: 2, Body, ChecksumAlgorithm: 'SHA256' }),
       );

@@ -4,8 +4,8 @@
  * Whoever holds a buffer fills or sends it and needs no other one for that, so nobody waits for ever.
  */
 
-/** For 6 parts of the smallest size that S3 takes. */
-const BUDGET_BYTES = 30 << 20;
+/** For 4 parts of the smallest size that S3 takes. */
+const BUDGET_BYTES = 20 << 20;
 
 export interface PartBuffers {
   /** Waits until there is room. A buffer larger than the budget is given when no other one is out. */
