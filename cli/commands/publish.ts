@@ -54,7 +54,7 @@ export const publish: CommandSpec = {
   },
 };
 
-/** One for every repository in which something waits; for all of them when nothing does, so that the error names one. */
+/** One for every repository in which something waits; for all of them when nothing does: then they are live already. */
 async function draftJobs(context: Context, session: WorkspaceSession, options: OptionValues): Promise<readonly Job[]> {
   const { workspace, store } = session;
   const { hasSomethingToPublish, planRepository, publishRepository } = await import('../../lib/publish/publish.ts');

@@ -44,7 +44,9 @@ export async function openStableFile(path: string): Promise<StableFile> {
       lengthBytes: found.size,
       async *read(shared) {
         for (let position = 0; ;) {
-          const buffer = shared ?? Buffer.allocUnsafeSlow(CHUNK_BYTES);
+          // One byte more than it should have shows that it grew.
+          const left = position > found.size ? CHUNK_BYTES : Math.min(CHUNK_BYTES, found.size - position + 1);
+          const buffer = shared ?? Buffer.allocUnsafeSlow(left);
           const { bytesRead } = await attempt(path, async () => handle.read(buffer, 0, buffer.length, position));
           if (bytesRead === 0) {
             endedElsewhere ||= position !== found.size;
@@ -108,7 +110,7 @@ export function fileSource<M extends { readonly lengthBytes: number; readonly sh
     async *open() {
       const file = await openStableFile(path);
       try {
-        yield* file.read(Buffer.allocUnsafeSlow(CHUNK_BYTES));
+        yield* file.read(Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, measured.lengthBytes + 1)));
       } finally {
         await file.close();
       }

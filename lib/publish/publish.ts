@@ -5,7 +5,7 @@ import { deadlineOf } from '../repository/draft-changes.ts';
 import { assertDraftHolds } from '../repository/draft-check.ts';
 import type { Store } from '../store/store.ts';
 import type { RepositoryName } from '../workspace/config.ts';
-import { saveDraft, saveSeenVersions } from '../workspace/draft-files.ts';
+import { readDraft, saveDraft, saveSeenVersions } from '../workspace/draft-files.ts';
 import { openObject } from '../workspace/objects.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { applyPublication, isThere, type AppliedWrite } from './apply.ts';
@@ -37,39 +37,45 @@ export interface Publication {
 /** Crashed publishers leave a number or two behind, never many. */
 const MAX_NUMBERS_TRIED = 5;
 
-/** True when a draft or a root waits for this repository. */
+/** True when a draft or a root waits for this repository, or a draft that is live lies there: its publisher was cut off. */
 export async function hasSomethingToPublish(workspace: Workspace, store: Store, repository: RepositoryName): Promise<boolean> {
-  const { live, draft } = await readCurrent(workspace, store, repository);
-  return draft !== undefined || live.trusted.chain.latest.role.version > live.rootsStored;
+  const live = await readLive(workspace, store, repository);
+  return (await readDraft(workspace, repository)) !== undefined || live.trusted.chain.latest.role.version > live.rootsStored;
 }
 
 /**
- * What publishing would write now.
+ * What publishing would write now: nothing when all of it is live.
  *
  * @param now publishing after a deadline is refused, so is saying what it would do
- * @throws GantryError `publish/nothing`, `publish/too-late`, `repository/incomplete`, `repository/moved-on`, `repository/root-transition`,
+ * @throws GantryError `publish/too-late`, `repository/incomplete`, `repository/moved-on`, `repository/root-transition`,
  * `repository/bad-draft`, `repository/expired`
  */
 export async function planRepository(workspace: Workspace, store: Store, repository: RepositoryName, now: Date): Promise<PublicationPlan> {
-  const { plan } = prepare(workspace, repository, await readCurrent(workspace, store, repository), now);
+  const { plan } = prepare(workspace, await readCurrent(workspace, store, repository), now);
   refuseTooLate(plan, now);
   return plan;
 }
 
-/** The same, and what a plan file says of it. */
+/** The same, and what a plan file says of it. @throws GantryError `publish/nothing`, and what `planRepository` throws */
 export async function stateRepository(
   workspace: Workspace,
   store: Store,
   repository: RepositoryName,
   now: Date,
 ): Promise<{ readonly plan: PublicationPlan; readonly stated: StatedPlan }> {
-  const { plan, draft } = prepare(workspace, repository, await readCurrent(workspace, store, repository), now);
+  const { plan, draft } = prepare(workspace, await readCurrent(workspace, store, repository), now);
   refuseTooLate(plan, now);
+  if (plan.writes.length === 0) {
+    const name = `${repository.variant}/${repository.arch}`;
+    const problem = `Cannot plan a publication of ${name}: nothing waits; expected a signed draft or a new root`;
+    throw new GantryError('publish/nothing', problem, { repository: name });
+  }
   return { plan, stated: statePlan(plan, draft) };
 }
 
 /**
- * Publishes what is signed. When somebody else took one of our version numbers, the draft is made again with the next free
+ * Publishes what is signed. Whoever was cut off asks once more: what is live by then is not written again, and that is no error.
+ * When somebody else took one of our version numbers, the draft is made again with the next free
  * ones: it is signed again at once, or signing and publishing once more is all it takes (design D5).
  *
  * @throws GantryError what `planRepository` and `applyPublication` throw, `publish/too-late`
@@ -81,7 +87,11 @@ export async function publishRepository(
   options: PublishOptions,
 ): Promise<Publication> {
   for (let tried = 1; ; tried += 1) {
-    const prepared = prepare(workspace, repository, await takeCurrent(workspace, store, repository), options.now);
+    const prepared = prepare(workspace, await takeCurrent(workspace, store, repository), options.now);
+    if (prepared.plan.writes.length === 0) {
+      await forgetDraft(workspace, repository);
+      return { plan: prepared.plan, applied: [] };
+    }
     try {
       return await carryOut(workspace, store, prepared, options);
     } catch (error) {
@@ -147,7 +157,7 @@ async function prepareStated(
     const path = `${repository.variant}/${repository.arch}/timestamp.json`;
     throw await overtakenBy(workspace, live, { path, expected: describeBase(base), found: describeBase(baseOf(live)) });
   }
-  const prepared = prepare(workspace, repository, draft === undefined ? { live } : { live, draft }, now);
+  const prepared = prepare(workspace, draft === undefined ? { live } : { live, draft }, now);
   assertPlanHolds(stated, prepared.plan, file);
   return prepared;
 }
@@ -168,16 +178,10 @@ interface Prepared {
   readonly signed: SignedRepository | undefined;
 }
 
-function prepare(workspace: Workspace, repository: RepositoryName, { live, draft }: Current, now: Date): Prepared {
+function prepare(workspace: Workspace, { live, draft }: Current, now: Date): Prepared {
   const signed = draft === undefined ? undefined : finishDraft(draft, live.trusted);
   if (draft !== undefined) assertDraftHolds(draft, live.trusted, { now, policy: workspace.expiry });
   const plan = planPublication(live, signed, draft === undefined ? undefined : deadlineOf(draft.changes));
-  if (plan.writes.length === 0) {
-    const name = `${repository.variant}/${repository.arch}`;
-    throw new GantryError('publish/nothing', `Cannot publish ${name}: nothing waits; expected a signed draft or a new root`, {
-      repository: name,
-    });
-  }
   return { plan, live, draft, signed };
 }
 

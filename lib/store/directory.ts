@@ -45,7 +45,7 @@ export function createDirectoryStore(directory: string): Store {
         const info = describe(path, found);
         // A body that nobody reads must not keep a file open: Node ends the process for it.
         const small = info.lengthBytes <= CHUNK_BYTES;
-        const body = small ? inMemory(await drain(readAll(handle, path, signal))) : readLater(info, fileOf(path), signal);
+        const body = small ? inMemory(await drain(readAll(handle, info, signal))) : readLater(info, fileOf(path), signal);
         return { info, body };
       } finally {
         await handle.close();
@@ -150,19 +150,26 @@ async function* readLater(info: ObjectInfo, file: string, signal: AbortSignal | 
   try {
     const { version } = describe(info.path, await handle.stat({ bigint: true }));
     if (version !== info.version) throw failed(info.path, 'read', 'it was replaced before its bytes were read');
-    yield* readAll(handle, info.path, signal);
+    yield* readAll(handle, info, signal);
   } finally {
     await handle.close();
   }
 }
 
-async function* readAll(handle: FileHandle, path: StorePath, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array, void, undefined> {
+async function* readAll(
+  handle: FileHandle,
+  { path, lengthBytes }: ObjectInfo,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
   try {
-    for (;;) {
+    for (let done = 0; ;) {
       refuseAborted(signal);
-      const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-      const { bytesRead } = await handle.read(buffer, 0, CHUNK_BYTES);
+      // The end is seen with one byte of room; a name is replaced, its file never grows.
+      const left = Math.min(CHUNK_BYTES, Math.max(1, lengthBytes - done + 1));
+      const buffer = Buffer.allocUnsafeSlow(left);
+      const { bytesRead } = await handle.read(buffer, 0, left);
       if (bytesRead === 0) return;
+      done += bytesRead;
       yield buffer.subarray(0, bytesRead);
     }
   } catch (error) {

@@ -62,11 +62,6 @@ test('publishRepository() sends only what changed', async (t) => {
   assert.equal(applied.filter(({ write }) => write.kind === 'root').length, 0);
 });
 
-test('publishRepository() says that nothing waits', async (t) => {
-  const engineer = await engineerWithRelease(t, '1.0.0');
-  await assert.rejects(publish(engineer), { code: 'publish/nothing', details: { repository: 'metal/x86_64' } });
-});
-
 test('publishRepository() refuses a draft whose signatures are missing', async (t) => {
   const engineer = await engineerWithRoot(t);
   await addVersion(engineer, '1.0.0');
