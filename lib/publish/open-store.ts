@@ -1,7 +1,6 @@
 /** Which store a workspace publishes to. */
 import { resolve } from 'node:path';
 import { GantryError, quote } from '../errors.ts';
-import { createCommandStore } from '../store/command.ts';
 import { createDirectoryStore } from '../store/directory.ts';
 import { parseS3Url } from '../store/s3/location.ts';
 import type { Store } from '../store/store.ts';
@@ -31,7 +30,7 @@ export function storeDirectory({ directory, config }: Workspace): string {
 }
 
 /**
- * The AWS SDK is loaded for a bucket only.
+ * The AWS SDK is loaded for a bucket only, and what starts programs for a program only.
  *
  * @param env what a program that uploads finds in its environment, our own variables apart
  * @throws GantryError `workspace/bad-config`, `store/bad-location`
@@ -41,6 +40,7 @@ export async function openStore(workspace: Workspace, env: Readonly<Record<strin
   const { store, s3, command } = config;
   if (store === COMMAND) {
     if (command === undefined) throw badStore(workspace, 'there is no [command] table; expected one with the program that uploads');
+    const { createCommandStore } = await import('../store/command.ts');
     return createCommandStore({ ...command, directory, env: withoutSecrets(env) });
   }
   if (!IS_URL.test(store)) return createDirectoryStore(storeDirectory(workspace));

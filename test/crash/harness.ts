@@ -28,15 +28,20 @@ const SETTLE_MS = 50;
 /** Who runs the command again. */
 export type Rerun = 'same checkout' | 'fresh checkout';
 
+const ALL: readonly Rerun[] = ['same checkout', 'fresh checkout'];
+
 export interface HarnessOptions {
+  /** All of them when everything is asked for. */
   readonly reruns: readonly Rerun[];
-  /** 1 kills at every step; 3 at every third. */
+  /** Absent: at every step; 4: at every fourth, and at all of them when `GANTRY_TEST_CRASH=full` asks for it. */
   readonly every?: number;
 }
 
 /** Throws when anything is not as it must be. */
-export async function killEverywhere(t: TestContext, scenario: Scenario, { reruns, every = 1 }: HarnessOptions): Promise<void> {
-  const run = new Run(scenario, reruns);
+export async function killEverywhere(t: TestContext, scenario: Scenario, options: HarnessOptions): Promise<void> {
+  const isFull = process.env['GANTRY_TEST_CRASH'] === 'full';
+  const every = isFull ? 1 : (options.every ?? 1);
+  const run = new Run(scenario, isFull ? ALL : options.reruns);
   const steps = await run.rehearse();
   let killed = 0;
   for (let at = 1; at <= steps.length; at += every) {

@@ -4,7 +4,7 @@
  * Rules:
  * - a step lies before or after something that stays: a sync, a rename, a link, a removal, a request that is not a read;
  * - a request has one more, when it was handed to the network and its answer is not there yet;
- * - right after one and right before the next is one step when nothing happened in between;
+ * - right after one file and right before the next is one step when nothing happened in between;
  * - the end is SIGKILL, in the very moment of the step: nothing of the process runs after it;
  * - what happens outside the watched folders and the server is none of our steps.
  */
@@ -32,13 +32,10 @@ type AnyFunction = (...args: readonly unknown[]) => Promise<unknown>;
 const order = JSON.parse(process.env['GANTRY_CRASH'] ?? '{"at":0,"folders":[]}') as CrashOrder;
 const files = new WeakMap<object, string>();
 let steps = 0;
-/** Whether the last thing that happened was the step after something. */
+/** Whether the last thing that happened was the step after a file. */
 let isSettled = false;
 
 function step(when: When, what: string): void {
-  const isSame = isSettled && when === 'before';
-  isSettled = when === 'after';
-  if (isSame) return;
   steps += 1;
   if (order.log !== undefined) fs.appendFileSync(order.log, `${when} ${what}\n`);
   if (steps === order.at) process.kill(process.pid, 'SIGKILL');
@@ -56,11 +53,18 @@ function wrap(owner: object, name: string, pathOf: (self: object, args: readonly
   Reflect.set(owner, name, async function (this: object, ...args: readonly unknown[]) {
     const path = watched(pathOf(this, args));
     if (path === undefined) return Reflect.apply(original, this, args);
-    step('before', `${name} ${path}`);
+    if (!isSettled) step('before', `${name} ${path}`);
+    isSettled = false;
     const result = await Reflect.apply(original, this, args);
     step('after', `${name} ${path}`);
+    isSettled = true;
     return result;
   });
+}
+
+function isWriting(flags: string | number | undefined): boolean {
+  if (typeof flags === 'number') return (flags & (fs.constants.O_WRONLY | fs.constants.O_RDWR)) !== 0;
+  return flags !== undefined && flags !== 'r';
 }
 
 async function wrapFiles(): Promise<void> {
@@ -73,7 +77,7 @@ async function wrapFiles(): Promise<void> {
   for (const name of ['rm', 'unlink']) wrap(fs.promises, name, (_, [path]) => path);
   const open = fs.promises.open.bind(fs.promises);
   fs.promises.open = async (path, flags, mode) => {
-    if (flags !== 'r') isSettled = false;
+    if (isWriting(flags)) isSettled = false;
     const opened = await open(path, flags, mode);
     files.set(opened, String(path));
     return opened;
@@ -96,6 +100,8 @@ function wrapRequests(host: string): void {
       const { request } = message as { readonly request: ClientRequest };
       const { method, path } = request;
       if (method === 'GET' || method === 'HEAD' || request.getHeader('host') !== host) return;
+      // Several are under way at once: what happens in between is not ours to say.
+      isSettled = false;
       step(when, `${method} ${path}`);
     });
   };

@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openRepository, type RepositoryClient } from '../../lib/client/index.ts';
 
-const PAUSE_MS = 25;
+/** Between two reads when nobody waits for one: the publisher needs the machine as well. */
+const PAUSE_MS = 100;
 const ROLES = ['root', 'timestamp', 'snapshot', 'targets'] as const;
 
 /** What one read saw, as one line: equal lines are the same publication. */
@@ -39,6 +40,7 @@ export function startReader(place: ReaderPlace): Reader {
   const before = new Map<(typeof ROLES)[number], number>();
   const waiting: ((sight: Sight | undefined) => void)[] = [];
   let isStopped = false;
+  let pause = new AbortController();
   let reads = 0;
   let fetched: Sight | undefined;
   const read = async (client: RepositoryClient, depth: 'new' | 'all'): Promise<Sight> => {
@@ -68,7 +70,9 @@ export function startReader(place: ReaderPlace): Reader {
         client.close();
       }
       for (const tell of asked) tell(sight);
-      await delay(PAUSE_MS);
+      if (waiting.length > 0) continue;
+      pause = new AbortController();
+      await delay(PAUSE_MS, undefined, { signal: pause.signal }).catch(() => undefined);
     }
   };
   const reading = readOn();
@@ -77,9 +81,15 @@ export function startReader(place: ReaderPlace): Reader {
     get reads() {
       return reads;
     },
-    next: async () => new Promise((resolve) => waiting.push(resolve)),
+    async next() {
+      const { promise, resolve } = Promise.withResolvers<Sight | undefined>();
+      waiting.push(resolve);
+      pause.abort();
+      return promise;
+    },
     async stop() {
       isStopped = true;
+      pause.abort();
       await reading;
     },
   };
