@@ -1,11 +1,12 @@
 /**
- * Loaded before gantry in a process that is to be killed (`node --import`): counts its steps, and ends it at one of them.
+ * Loaded before gantry in a process that is to be killed (`node --import`): counts its steps, and lets one of them go wrong.
  *
  * Rules:
  * - a step lies before or after something that stays: a sync, a rename, a link, a removal, a request that is not a read;
  * - a request has one more, when it was handed to the network and its answer is not there yet;
  * - right after one file and right before the next is one step when nothing happened in between;
- * - the end is SIGKILL, in the very moment of the step: nothing of the process runs after it;
+ * - a kill is SIGKILL, in the very moment of the step: nothing of the process runs after it;
+ * - a network that is lost, or a key that is not known any more, stays so until the process ends;
  * - what happens outside the watched folders and the server is none of our steps.
  */
 import { subscribe } from 'node:diagnostics_channel';
@@ -13,10 +14,13 @@ import fs from 'node:fs';
 import type { ClientRequest } from 'node:http';
 import { syncBuiltinESMExports } from 'node:module';
 
+export type Mishap = 'killed' | 'network lost' | 'credentials expired';
+
 /** What the harness says in the variable `GANTRY_CRASH`, as JSON. */
 export interface CrashOrder {
-  /** The number of the step at which the process ends, from 1; 0 lets it live. */
+  /** The number of the step at which it goes wrong, from 1; 0 never. */
   readonly at: number;
+  readonly how: Mishap;
   /** Files below these count. */
   readonly folders: readonly string[];
   /** `HOST:PORT` of the server whose requests count. */
@@ -29,7 +33,7 @@ type When = 'before' | 'in flight' | 'after';
 type AnyFunction = (...args: readonly unknown[]) => Promise<unknown>;
 
 // The harness writes it, and nobody else.
-const order = JSON.parse(process.env['GANTRY_CRASH'] ?? '{"at":0,"folders":[]}') as CrashOrder;
+const order = JSON.parse(process.env['GANTRY_CRASH'] ?? '{"at":0,"how":"killed","folders":[]}') as CrashOrder;
 const files = new WeakMap<object, string>();
 let steps = 0;
 /** Whether the last thing that happened was the step after a file. */
@@ -38,7 +42,7 @@ let isSettled = false;
 function step(when: When, what: string): void {
   steps += 1;
   if (order.log !== undefined) fs.appendFileSync(order.log, `${when} ${what}\n`);
-  if (steps === order.at) process.kill(process.pid, 'SIGKILL');
+  if (steps === order.at && order.how === 'killed') process.kill(process.pid, 'SIGKILL');
 }
 
 /** @returns the path as it is told, or undefined when it does not count */
@@ -92,6 +96,16 @@ async function wrapFiles(): Promise<void> {
   syncBuiltinESMExports();
 }
 
+/** From its step on. */
+function spoil(request: ClientRequest): void {
+  if (steps < order.at || order.at === 0) return;
+  if (order.how === 'network lost') request.destroy(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }));
+  const signed = request.getHeader('authorization');
+  if (order.how === 'credentials expired' && signed !== undefined && !request.headersSent) {
+    request.setHeader('authorization', String(signed).replace(/Credential=[^/]+/u, 'Credential=nobody'));
+  }
+}
+
 function wrapRequests(host: string): void {
   const on = (moment: 'created' | 'start', when: When): void => about(`http.client.request.${moment}`, when);
   const about = (channel: string, when: When): void => {
@@ -99,10 +113,12 @@ function wrapRequests(host: string): void {
       // These channels of Node tell of a request.
       const { request } = message as { readonly request: ClientRequest };
       const { method, path } = request;
-      if (method === 'GET' || method === 'HEAD' || request.getHeader('host') !== host) return;
+      if (request.getHeader('host') !== host) return;
+      if (method === 'GET' || method === 'HEAD') return spoil(request);
       // Several are under way at once: what happens in between is not ours to say.
       isSettled = false;
       step(when, `${method} ${path}`);
+      spoil(request);
     });
   };
   on('created', 'before');

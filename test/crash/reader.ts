@@ -39,7 +39,7 @@ export function startReader(place: ReaderPlace): Reader {
   const problems: string[] = [];
   const before = new Map<(typeof ROLES)[number], number>();
   const waiting: ((sight: Sight | undefined) => void)[] = [];
-  let isStopped = false;
+  const end = new AbortController();
   let pause = new AbortController();
   let reads = 0;
   let fetched: Sight | undefined;
@@ -58,7 +58,7 @@ export function startReader(place: ReaderPlace): Reader {
     return sight;
   };
   const readOn = async (): Promise<void> => {
-    while (!isStopped) {
+    while (!end.signal.aborted) {
       const asked = waiting.splice(0);
       const client = await open(place);
       let sight: Sight | undefined;
@@ -88,7 +88,7 @@ export function startReader(place: ReaderPlace): Reader {
       return promise;
     },
     async stop() {
-      isStopped = true;
+      end.abort();
       pause.abort();
       await reading;
     },

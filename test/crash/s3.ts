@@ -21,7 +21,7 @@ export async function killOnServer(kind: S3ServerKind, cases: readonly BucketCas
     after(async () => server.stop());
 
     for (const { what, scenario, ...options } of cases) {
-      test(`gantry publish of ${what} to ${kind} can be killed anywhere and run again`, async (t) => {
+      test(`gantry publish of ${what} to ${kind} can be run again wherever it stops: ${options.how ?? 'killed'}`, async (t) => {
         await killEverywhere(t, await scenario(t, async () => bucketPlace(server)), options);
       });
     }
