@@ -41,7 +41,7 @@ export async function aRelease(t: TestContext, makePlace: MakePlace): Promise<Sc
     await input(engineer, METAL, '1.1.0', place.host === undefined ? undefined : PARTED_BYTES),
   );
   await sign(engineer);
-  // The steps of a folder are counted one by one; requests have an order of their own only at the end, which is enough.
+  // Files side by side would make another number of steps each time; requests have three each, in whatever order.
   const args = place.host === undefined ? [...PUBLISH, '--concurrency', '1'] : PUBLISH;
   return scenario(engineer, place, { repositories: [METAL], args });
 }
