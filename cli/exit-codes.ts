@@ -55,6 +55,7 @@ const EXCEPTIONS: Readonly<Partial<Record<ErrorCode, number>>> = {
   // Signing and publishing once more, which is what a conflict asks for, would not help.
   'publish/too-late': EXIT.input,
   'publish/target-differs': EXIT.refused,
+  'publish/unverified': EXIT.refused,
   'publish/wrong-url': EXIT.input,
   'release/bad-manifest': EXIT.refused,
   'repository/mismatch': EXIT.refused,

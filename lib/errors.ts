@@ -158,6 +158,8 @@ export interface ErrorDetails {
   'publish/nothing': { readonly repository: string };
   'publish/no-manifest': { readonly path: string };
   'publish/target-differs': { readonly path: string };
+  'publish/being-removed': { readonly path: string; readonly since: string };
+  'publish/unverified': { readonly repository: string };
 
   // client: what a host refuses
   'client/untrusted': { readonly role: string };

@@ -143,6 +143,8 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'publish/nothing': 'gantry release add makes a draft, gantry status shows where things stand',
   'publish/no-manifest': LOOK,
   'publish/target-differs': LOOK,
+  'publish/being-removed': 'publish again in a moment; if gantry gc was cut off, an hour after that',
+  'publish/unverified': 'gantry lint shows what is wrong with a repository; one that is not yours may have to be moved elsewhere',
 
   'client/untrusted': LOOK,
   'client/expired': 'the operator publishes fresh metadata with: gantry refresh && gantry sign && gantry publish',

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { GantryError, isGantryError, quote, refuseAborted } from '../errors.ts';
 import { bytesSource } from '../store/source.ts';
 import type { ByteSource, Store } from '../store/store.ts';
+import { claimObject, CLAIM_MS } from './gc/marks.ts';
 import { readObject } from './live-state.ts';
 import { refuseTooLate, type PlannedWrite, type PublicationPlan } from './plan.ts';
 
@@ -32,11 +33,18 @@ export interface ApplyOptions {
 
 /**
  * @throws GantryError `publish/conflict` when somebody else published first or took a version number,
- * `publish/target-differs` when a target file is there with other bytes, `publish/too-late`, `store/…`, `files/disk-full`
+ * `publish/target-differs` when a target file is there with other bytes, `publish/too-late`, `publish/being-removed`, `store/…`,
+ * `files/disk-full`
  */
 export async function applyPublication(plan: PublicationPlan, store: Store, options: ApplyOptions): Promise<readonly AppliedWrite[]> {
   const applied: AppliedWrite[] = [];
+  let claimedAt = options.clock();
   for (const stage of stagesOf(plan)) {
+    // A claim holds for a while (gc/marks.ts): after that all is claimed and looked at again, and sent again where it is gone.
+    while (stage[0]?.kind === 'timestamp' && !isWithin(CLAIM_MS, claimedAt, options.clock())) {
+      claimedAt = options.clock();
+      for (const { write } of applied) await applyWrite(write, store, options);
+    }
     const done = await inParallel(stage, options.concurrency ?? CONCURRENCY, async (write, signal) => {
       refuseAborted(options.signal);
       if (write.kind === 'timestamp') refuseTooLate(plan, options.clock());
@@ -53,6 +61,12 @@ export async function applyPublication(plan: PublicationPlan, store: Store, opti
     applied.push(...done);
   }
   return applied;
+}
+
+/** A clock that was set back says nothing. */
+function isWithin(limitMs: number, start: Date, end: Date): boolean {
+  const ms = end.getTime() - start.getTime();
+  return ms >= 0 && ms <= limitMs;
 }
 
 /** Target files do not wait for one another; everything else happens in its order. */
@@ -96,6 +110,9 @@ async function inParallel<T, R>(
 }
 
 async function applyWrite(write: PlannedWrite, store: Store, options: ApplyOptions): Promise<boolean> {
+  refuseAborted(options.signal);
+  // Before the object is looked at or written: garbage collection must not be removing it (gc/marks.ts).
+  if (write.kind !== 'timestamp') await claimObject(store, write.path, options.clock());
   // Asking first spares the upload of an image that is there; the conditional write still decides.
   if (write.kind === 'target' && (await isThere(write, store))) return false;
   const source = write.bytes === undefined ? await options.openTarget(write) : bytesSource(write.bytes);

@@ -37,6 +37,14 @@ export interface ObjectInfo {
   readonly modified?: Date;
 }
 
+/** A write that was begun and has not ended: what it sent is kept, and nobody sees it. */
+export interface UnfinishedWrite {
+  readonly path: StorePath;
+  /** The store's own name of it. */
+  readonly id: string;
+  readonly begun: Date;
+}
+
 export interface StoredObject {
   readonly info: ObjectInfo;
   /** Consumed once. */
@@ -78,4 +86,10 @@ export interface Store {
   /** Every object whose path starts with this text, in any order. */
   list(prefix: string, options?: ReadOptions): AsyncIterable<ObjectInfo>;
   remove(path: StorePath): Promise<void>;
+  /** For a store that keeps what unfinished writes have sent until somebody removes it; others tidy up by themselves. */
+  readonly unfinished?: {
+    list(options?: ReadOptions): AsyncIterable<UnfinishedWrite>;
+    /** What has ended meanwhile is no error. */
+    remove(write: UnfinishedWrite): Promise<void>;
+  };
 }

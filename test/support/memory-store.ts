@@ -11,6 +11,8 @@ export interface MemoryStoreHooks {
   readonly before?: (call: StoreCall, path: string) => void | Promise<void>;
   /** Fails a call by throwing, after it took effect: its outcome is unknown to the caller. */
   readonly after?: (call: StoreCall, path: string) => void | Promise<void>;
+  /** The store's clock; by default this machine's. */
+  readonly clock?: () => Date;
   /** What a read gives instead of the bytes that were stored. */
   readonly lie?: (path: StorePath, bytes: Uint8Array) => Uint8Array;
 }
@@ -55,7 +57,7 @@ export function createMemoryStore(hooks: MemoryStoreHooks = {}): Store {
         refuseUnexpected(path, expected);
         writes += 1;
         const version = `${writes}-${sha256}` as StoreVersion;
-        objects.set(path, { info: { path, lengthBytes: bytes.length, version, sha256, modified: new Date() }, bytes });
+        objects.set(path, { info: { path, lengthBytes: bytes.length, version, sha256, modified: hooks.clock?.() ?? new Date() }, bytes });
         return version;
       }),
     async *list(prefix) {

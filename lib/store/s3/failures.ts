@@ -41,6 +41,8 @@ const VERBS: Readonly<Record<string, string>> = {
   UploadPart: 'write',
   CompleteMultipartUpload: 'write',
   ListObjectsV2: 'list',
+  ListMultipartUploads: 'list the unfinished uploads of',
+  AbortMultipartUpload: 'remove the unfinished upload of',
   DeleteObject: 'remove',
 };
 

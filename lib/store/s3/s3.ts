@@ -21,6 +21,7 @@ import { isMissing, isRefusal, isRefusedCondition, notS3, storeFailure, type Att
 import { s3Url, type S3Location, type S3Settings } from './location.ts';
 import { createPartBuffers } from './part-buffers.ts';
 import { putInParts } from './parts.ts';
+import { unfinishedUploads } from './unfinished.ts';
 
 /** Larger objects go up in parts: servers cut the connection instead of answering when they refuse a large single write. */
 const SINGLE_PUT_BYTES = 4 << 20;
@@ -249,6 +250,10 @@ class S3Store implements Store {
   async remove(path: StorePath): Promise<void> {
     const { client, attempt } = this.#context;
     await attempt('DeleteObject', path, async () => client.send(new this.#sdk.DeleteObjectCommand(this.#named(path))));
+  }
+
+  get unfinished(): NonNullable<Store['unfinished']> {
+    return unfinishedUploads(this.#context, this.#sdk);
   }
 
   #named(path: StorePath): { readonly Bucket: string; readonly Key: string } {

@@ -1,0 +1,159 @@
+/**
+ * What may go from a store. Pure: from an inventory and the time to decisions with their reasons.
+ *
+ * Rules, in this order; the first that holds keeps an object:
+ * - every root, and every `timestamp.json`;
+ * - what live metadata names, and that metadata;
+ * - what metadata names that was live less than a grace ago: a host may be in the middle of it. What a running or a paused wave offers
+ *   is live, and what it offered until lately is here;
+ * - what is younger than a grace: a publication may be under way;
+ * - what lies in a folder that is no repository of this workspace, or not published yet;
+ * - what has no name of ours.
+ *
+ * What is left is marked, and removed a grace after that (`marks.ts` says why two runs are needed).
+ */
+import type { StorePath, UnfinishedWrite } from '../../store/store.ts';
+import type { DatedObject, Inventory, RepositoryFacts } from './inventory.ts';
+import { MIN_GRACE_MS, type StoredMark } from './marks.ts';
+import { nameObject, TARGETS_FOLDER, type CandidateKind, type NamedObject } from './names.ts';
+
+/** A mark that is dated later than this was made by a clock that went wrong. */
+export const CLOCK_TOLERANCE_MS: number = 15 * 60_000;
+
+export type KeepReason = 'root' | 'timestamp' | 'live' | 'recent' | 'young' | 'claimed' | 'not-ours' | 'unknown';
+
+export interface Candidate {
+  readonly object: DatedObject;
+  readonly kind: CandidateKind;
+  /** Why nobody needs it: half a sentence. */
+  readonly why: string;
+  readonly mark?: StoredMark;
+}
+
+export interface Decision {
+  /** To be marked now: it has no mark, or one that does not count any more. */
+  readonly mark: readonly Candidate[];
+  readonly remove: readonly Candidate[];
+  /** Marked less than a grace ago, or being removed by another run. */
+  readonly waiting: readonly (Candidate & { readonly mark: StoredMark })[];
+  readonly kept: readonly { readonly object: DatedObject; readonly reason: KeepReason }[];
+  /** Marks of what is needed again, or of what is gone: they become `kept`. */
+  readonly release: readonly StoredMark[];
+  /** Marks that say nothing any more. */
+  readonly forget: readonly StoredMark[];
+  /** Large writes that were begun more than a grace ago. */
+  readonly abandon: readonly UnfinishedWrite[];
+}
+
+export interface Limits {
+  readonly now: Date;
+  readonly graceMs: number;
+}
+
+export function decide(inventory: Inventory, limits: Limits): Decision {
+  const decision = {
+    mark: [] as Candidate[],
+    remove: [] as Candidate[],
+    waiting: [] as Decision['waiting'][number][],
+    kept: [] as Decision['kept'][number][],
+    release: [] as StoredMark[],
+    forget: [] as StoredMark[],
+    abandon: inventory.unfinished.filter(({ begun }) => ageMs(begun, limits) >= limits.graceMs),
+  };
+  const reasonOf = keepReasons(inventory, limits);
+  for (const [path, object] of inventory.objects) {
+    const named = nameObject(path);
+    if (named.kind === 'mark') continue;
+    const reason = reasonOf(object, named);
+    const mark = inventory.marks.get(path);
+    if (reason !== undefined) {
+      decision.kept.push({ object, reason });
+      if (mark !== undefined) settle(mark, decision, limits);
+      continue;
+    }
+    // Proof: what is none of these has a reason to stay.
+    const kind = named.kind as CandidateKind;
+    const candidate = { object, kind, why: whyOf(named, inventory.repositories), ...(mark === undefined ? {} : { mark }) };
+    const next = nextOf(object, mark, limits);
+    if (next === 'claimed') decision.kept.push({ object, reason: 'claimed' });
+    else if (next === 'waiting' && mark !== undefined) decision.waiting.push({ ...candidate, mark });
+    else if (next === 'remove') decision.remove.push(candidate);
+    else decision.mark.push(candidate);
+  }
+  for (const [path, mark] of inventory.marks) if (!inventory.objects.has(path)) settle(mark, decision, limits);
+  return decision;
+}
+
+function ageMs(date: Date, { now }: Limits): number {
+  return now.getTime() - date.getTime();
+}
+
+function keepReasons({ repositories }: Inventory, limits: Limits): (object: DatedObject, named: NamedObject) => KeepReason | undefined {
+  const live = new Set(repositories.flatMap((one) => (one.live === undefined ? [] : pathsOf(one.live.needs))));
+  const recent = new Set(repositories.flatMap((one) => pathsOf(one.recent)));
+  const folders = new Set(repositories.map(({ folder }) => folder));
+  const ours = new Set(repositories.filter((one) => one.isOurs && one.live !== undefined).map(({ folder }) => folder));
+  return (object, named) => {
+    if (named.kind === 'root' || named.kind === 'timestamp') return named.kind;
+    if (live.has(object.path)) return 'live';
+    if (recent.has(object.path)) return 'recent';
+    if (named.kind === 'unknown' || named.kind === 'mark') return 'unknown';
+    // A store in which nothing of ours is live is none to tidy up.
+    if (ours.size === 0) return 'not-ours';
+    if ('folder' in named && !ours.has(named.folder)) return folders.has(named.folder) ? 'not-ours' : 'unknown';
+    return ageMs(object.modified, limits) < limits.graceMs ? 'young' : undefined;
+  };
+}
+
+function pathsOf({ metadata, targets }: RepositoryFacts['recent']): readonly string[] {
+  return [...metadata, ...[...targets].map((name) => `${TARGETS_FOLDER}${name}`)];
+}
+
+function nextOf(object: DatedObject, mark: StoredMark | undefined, limits: Limits): 'mark' | 'claimed' | 'waiting' | 'remove' {
+  if (mark === undefined) return 'mark';
+  const age = ageMs(mark.at, limits);
+  if (age < -CLOCK_TOLERANCE_MS) return 'mark';
+  switch (mark.state) {
+    case 'kept':
+      return age < limits.graceMs ? 'claimed' : 'mark';
+    case 'removing':
+      // Whoever wrote that an hour ago was cut off, and will not remove it any more.
+      return age < MIN_GRACE_MS ? 'waiting' : 'mark';
+    case 'marked':
+      // Another object under the same name has not been waiting.
+      if (object.version !== mark.objectVersion || object.modified > mark.at) return 'mark';
+      return age < limits.graceMs ? 'waiting' : 'remove';
+  }
+}
+
+/** The mark of what stays, or of what is gone. */
+function settle(mark: StoredMark, decision: { readonly release: StoredMark[]; readonly forget: StoredMark[] }, limits: Limits): void {
+  const age = ageMs(mark.at, limits);
+  if (mark.state === 'marked') decision.release.push(mark);
+  else if (mark.state === 'kept' ? age >= limits.graceMs : age >= MIN_GRACE_MS) decision.forget.push(mark);
+}
+
+function whyOf(named: NamedObject, repositories: readonly RepositoryFacts[]): string {
+  if (named.kind === 'probe') return 'left by a probe of the store';
+  if (!('version' in named)) return 'no metadata names it';
+  const live = repositories.find(({ folder }) => folder === named.folder)?.live;
+  const current = named.role === 'snapshot' ? live?.snapshot : named.role === 'targets' ? live?.targets : undefined;
+  if (current === undefined) return 'the live snapshot does not name it';
+  return named.version < current ? `version ${current} is live` : `never published; version ${current} is live`;
+}
+
+/** When the first of these may be removed. */
+export function earliestRemoval(paths: Iterable<{ readonly mark: { readonly at: Date } }>, graceMs: number): Date | undefined {
+  const times = [...paths].map(({ mark }) => mark.at.getTime() + graceMs);
+  return times.length === 0 ? undefined : new Date(Math.min(...times));
+}
+
+/** Of the objects themselves. */
+export function totalBytes(candidates: readonly { readonly object: { readonly lengthBytes: number } }[]): number {
+  return candidates.reduce((sum, { object }) => sum + object.lengthBytes, 0);
+}
+
+/** The paths that a decision is about. */
+export function pathsToRemove({ remove }: Decision): ReadonlySet<StorePath> {
+  return new Set(remove.map(({ object }) => object.path));
+}
