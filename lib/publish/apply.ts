@@ -7,6 +7,7 @@ import { GantryError, isGantryError, quote, refuseAborted } from '../errors.ts';
 import { bytesSource } from '../store/source.ts';
 import type { ByteSource, Store } from '../store/store.ts';
 import { claimObject, CLAIM_MS } from './gc/marks.ts';
+import { inParallel } from './in-parallel.ts';
 import { readObject } from './live-state.ts';
 import { refuseTooLate, type PlannedWrite, type PublicationPlan } from './plan.ts';
 
@@ -40,10 +41,10 @@ export async function applyPublication(plan: PublicationPlan, store: Store, opti
   const applied: AppliedWrite[] = [];
   let claimedAt = options.clock();
   for (const stage of stagesOf(plan)) {
-    // A claim holds for a while (gc/marks.ts): after that all is claimed and looked at again, and sent again where it is gone.
+    // A claim holds for a while (gc/marks.ts): after that targets are claimed and looked at again, and sent again where they are gone.
     while (stage[0]?.kind === 'timestamp' && !isWithin(CLAIM_MS, claimedAt, options.clock())) {
       claimedAt = options.clock();
-      for (const { write } of applied) await applyWrite(write, store, options);
+      for (const { write } of applied) if (write.kind === 'target') await applyWrite(write, store, options);
     }
     const done = await inParallel(stage, options.concurrency ?? CONCURRENCY, async (write, signal) => {
       refuseAborted(options.signal);
@@ -80,39 +81,10 @@ function stagesOf({ writes }: PublicationPlan): readonly (readonly PlannedWrite[
   return stages;
 }
 
-/** The first failure stops the others, and is thrown when all of them have stopped: nothing goes on behind the caller's back. */
-async function inParallel<T, R>(
-  items: readonly T[],
-  concurrency: number,
-  work: (item: T, signal: AbortSignal) => Promise<R>,
-): Promise<readonly R[]> {
-  const results: R[] = [];
-  const stop = new AbortController();
-  let next = 0;
-  let failure: { readonly error: unknown } | undefined;
-  const worker = async (): Promise<void> => {
-    while (next < items.length && failure === undefined) {
-      const index = next;
-      next += 1;
-      // The index is in range.
-      const item = items[index] as T;
-      try {
-        results[index] = await work(item, stop.signal);
-      } catch (error) {
-        failure ??= { error };
-        stop.abort();
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, worker));
-  if (failure !== undefined) throw failure.error;
-  return results;
-}
-
 async function applyWrite(write: PlannedWrite, store: Store, options: ApplyOptions): Promise<boolean> {
   refuseAborted(options.signal);
   // Before the object is looked at or written: garbage collection must not be removing it (gc/marks.ts).
-  if (write.kind !== 'timestamp') await claimObject(store, write.path, options.clock());
+  if (write.kind === 'target') await claimObject(store, write.path, options.clock());
   // Asking first spares the upload of an image that is there; the conditional write still decides.
   if (write.kind === 'target' && (await isThere(write, store))) return false;
   const source = write.bytes === undefined ? await options.openTarget(write) : bytesSource(write.bytes);

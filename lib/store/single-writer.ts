@@ -20,6 +20,7 @@ export function singleWriterStore(store: Store): Store {
     head: async (path, options) => store.head(path, options),
     list: (prefix, options) => store.list(prefix, options),
     remove: async (path) => store.remove(path),
+    ...(store.unfinished === undefined ? {} : { unfinished: store.unfinished }),
     async write(path, body, options) {
       refuseUnexpected(path, await store.head(path, options.signal === undefined ? {} : { signal: options.signal }), options.expect);
       return store.write(path, body, options);

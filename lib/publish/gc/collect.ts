@@ -3,19 +3,21 @@
  *
  * Rules:
  * - before anything is removed the whole store is read and decided on once more: what was shown to a person may be hours old;
- * - one object after the other: its mark becomes `removing` by compare-and-swap, the object goes, the mark goes;
+ * - a few objects at once, and each by itself: its mark becomes `removing` by compare-and-swap, the object goes, the mark goes;
  * - a removal that was not sent within a minute is not sent at all;
  * - an interruption ends between two objects, never within one.
  */
 import { randomUUID } from 'node:crypto';
 import { GantryError, quote, refuseAborted } from '../../errors.ts';
 import { parseStorePath } from '../../store/path.ts';
-import type { Store, StorePath } from '../../store/store.ts';
+import type { Store, StorePath, UnfinishedWrite } from '../../store/store.ts';
 import { tufDate } from '../../tuf/date.ts';
+import { inParallel } from '../in-parallel.ts';
 import { CLOCK_TOLERANCE_MS, decide, pathsToRemove, type Candidate, type Decision } from './decide.ts';
 import type { Inventory } from './inventory.ts';
 import { markPath, writeMark, type StoredMark } from './marks.ts';
 
+const CONCURRENCY = 8;
 /** How long after its mark an object may still be removed. */
 const REMOVE_WITHIN_MS = 60_000;
 
@@ -27,6 +29,8 @@ export interface Collector {
   /** Reads everything anew. */
   readonly readInventory: (now: Date) => Promise<Inventory>;
   readonly signal?: AbortSignal;
+  /** Marks made so far. */
+  readonly onMarked?: (count: number) => void;
   readonly onRemoved?: (candidate: Candidate) => void;
 }
 
@@ -36,7 +40,7 @@ export interface Collection {
   /** Somebody needs them again, or another run was quicker. */
   readonly spared: readonly Candidate[];
   /** Large writes that were never ended, and are gone now. */
-  readonly abandoned: number;
+  readonly abandoned: readonly UnfinishedWrite[];
 }
 
 /** What there is to do; nothing is changed. @throws GantryError `publish/unverified`, `store/…`, `aborted` */
@@ -54,25 +58,22 @@ export async function planCollection(collector: Collector): Promise<Decision> {
 export async function collectGarbage(collector: Collector, planned: Decision): Promise<Collection> {
   const { store, signal } = collector;
   await refuseWrongClock(collector);
+  const each = async <T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<void> => {
+    await inParallel(items, CONCURRENCY, async (item) => {
+      refuseAborted(signal);
+      await work(item);
+    });
+  };
   const marked: Candidate[] = [];
-  for (const candidate of planned.mark) {
-    refuseAborted(signal);
+  await each(planned.mark, async (candidate) => {
     if (await mark(collector, candidate)) marked.push(candidate);
-  }
-  for (const { path, version } of planned.release) {
-    refuseAborted(signal);
-    await writeMark(store, path, { state: 'kept', at: collector.clock() }, { version });
-  }
-  for (const one of planned.forget) {
-    refuseAborted(signal);
-    await forget(store, one);
-  }
+    collector.onMarked?.(marked.length);
+  });
+  await each(planned.release, async ({ path, version }) => writeMark(store, path, { state: 'kept', at: collector.clock() }, { version }));
+  await each(planned.forget, async (one) => forget(store, one));
   const { removed, spared } = await removeAll(collector, planned);
-  for (const one of planned.abandon) {
-    refuseAborted(signal);
-    await store.unfinished?.remove(one);
-  }
-  return { marked, removed, spared, abandoned: planned.abandon.length };
+  await each(planned.abandon, async (one) => store.unfinished?.remove(one));
+  return { marked, removed, spared, abandoned: planned.abandon };
 }
 
 async function mark({ store, clock }: Collector, { object, mark: before }: Candidate): Promise<boolean> {
@@ -94,12 +95,12 @@ async function removeAll(
   const again = await planCollection(collector);
   const agreed = pathsToRemove(planned);
   const doomed = again.remove.filter(({ object }) => agreed.has(object.path));
-  for (const candidate of doomed) {
+  await inParallel(doomed, CONCURRENCY, async (candidate) => {
     refuseAborted(collector.signal);
-    if (!(await removeObject(collector, candidate))) continue;
+    if (!(await removeObject(collector, candidate))) return;
     removed.push(candidate);
     collector.onRemoved?.(candidate);
-  }
+  });
   const gone = new Set<StorePath>(removed.map(({ object }) => object.path));
   return { removed, spared: planned.remove.filter(({ object }) => !gone.has(object.path)) };
 }
@@ -113,7 +114,7 @@ async function removeObject({ store, clock }: Collector, { object: { path }, mar
     store,
     path,
     { state: 'removing', at: began, ...(objectVersion === undefined ? {} : { objectVersion }) },
-    { version: (await store.head(markPath(path)))?.version ?? version },
+    { version },
   );
   if (!swapped) return false;
   const elapsedMs = clock().getTime() - began.getTime();

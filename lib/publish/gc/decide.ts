@@ -6,9 +6,10 @@
  * - what live metadata names, and that metadata;
  * - what metadata names that was live less than a grace ago: a host may be in the middle of it. What a running or a paused wave offers
  *   is live, and what it offered until lately is here;
- * - what is younger than a grace: a publication may be under way;
- * - what lies in a folder that is no repository of this workspace, or not published yet;
- * - what has no name of ours.
+ * - what has no name of ours, and what lies in a folder that is no repository of this workspace, or not published yet;
+ * - a file of a role whose number is not below the live one: somebody may be about to publish it. A publication with a lower number
+ *   than the live one cannot come any more, so what is below needs no claim (`marks.ts`);
+ * - what is younger than a grace: a publication may be under way.
  *
  * What is left is marked, and removed a grace after that (`marks.ts` says why two runs are needed).
  */
@@ -20,7 +21,7 @@ import { nameObject, TARGETS_FOLDER, type CandidateKind, type NamedObject } from
 /** A mark that is dated later than this was made by a clock that went wrong. */
 export const CLOCK_TOLERANCE_MS: number = 15 * 60_000;
 
-export type KeepReason = 'root' | 'timestamp' | 'live' | 'recent' | 'young' | 'claimed' | 'not-ours' | 'unknown';
+export type KeepReason = 'root' | 'timestamp' | 'live' | 'recent' | 'ahead' | 'young' | 'claimed' | 'not-ours' | 'unknown';
 
 export interface Candidate {
   readonly object: DatedObject;
@@ -92,7 +93,9 @@ function keepReasons({ repositories }: Inventory, limits: Limits): (object: Date
   const live = new Set(repositories.flatMap((one) => (one.live === undefined ? [] : pathsOf(one.live.needs))));
   const recent = new Set(repositories.flatMap((one) => pathsOf(one.recent)));
   const folders = new Set(repositories.map(({ folder }) => folder));
-  const ours = new Set(repositories.filter((one) => one.isOurs && one.live !== undefined).map(({ folder }) => folder));
+  const ours = new Map(
+    repositories.flatMap(({ folder, isOurs, live: one }) => (isOurs && one !== undefined ? [[folder, one.versions]] : [])),
+  );
   return (object, named) => {
     if (named.kind === 'root' || named.kind === 'timestamp') return named.kind;
     if (live.has(object.path)) return 'live';
@@ -100,7 +103,11 @@ function keepReasons({ repositories }: Inventory, limits: Limits): (object: Date
     if (named.kind === 'unknown' || named.kind === 'mark') return 'unknown';
     // A store in which nothing of ours is live is none to tidy up.
     if (ours.size === 0) return 'not-ours';
-    if ('folder' in named && !ours.has(named.folder)) return folders.has(named.folder) ? 'not-ours' : 'unknown';
+    if ('folder' in named) {
+      const versions = ours.get(named.folder);
+      if (versions === undefined) return folders.has(named.folder) ? 'not-ours' : 'unknown';
+      if (named.version >= (versions.get(named.role) ?? 0)) return 'ahead';
+    }
     return ageMs(object.modified, limits) < limits.graceMs ? 'young' : undefined;
   };
 }
@@ -136,10 +143,8 @@ function settle(mark: StoredMark, decision: { readonly release: StoredMark[]; re
 function whyOf(named: NamedObject, repositories: readonly RepositoryFacts[]): string {
   if (named.kind === 'probe') return 'left by a probe of the store';
   if (!('version' in named)) return 'no metadata names it';
-  const live = repositories.find(({ folder }) => folder === named.folder)?.live;
-  const current = named.role === 'snapshot' ? live?.snapshot : named.role === 'targets' ? live?.targets : undefined;
-  if (current === undefined) return 'the live snapshot does not name it';
-  return named.version < current ? `version ${current} is live` : `never published; version ${current} is live`;
+  const version = repositories.find(({ folder }) => folder === named.folder)?.live?.versions.get(named.role);
+  return `version ${version} is live`;
 }
 
 /** When the first of these may be removed. */

@@ -12,8 +12,10 @@ import { GantryError, isGantryError, quote, refuseAborted } from '../../errors.t
 import type { RootChain } from '../../repository/root-chain.ts';
 import { isStorePath } from '../../store/path.ts';
 import type { ObjectInfo, Store, StorePath, UnfinishedWrite } from '../../store/store.ts';
+import type { Snapshot } from '../../tuf/types.ts';
 import type { RepositoryName } from '../../workspace/config.ts';
 import type { SeenVersions } from '../../workspace/draft-files.ts';
+import { inParallel } from '../in-parallel.ts';
 import { readLiveState } from '../live-state.ts';
 import { readMark, MARKS_FOLDER, type StoredMark } from './marks.ts';
 import { nameObject, repositoryFolders } from './names.ts';
@@ -29,7 +31,11 @@ export interface RepositoryFacts {
   /** Of this workspace. */
   readonly isOurs: boolean;
   /** What is live; absent in a folder that has roots only. */
-  readonly live?: { readonly needs: Needs; readonly snapshot: number; readonly targets: number };
+  readonly live?: {
+    readonly needs: Needs;
+    /** Of the snapshot and of every role that it names. */
+    readonly versions: ReadonlyMap<string, number>;
+  };
   /** What was live less than a grace ago, or could be live before long. */
   readonly recent: Needs;
 }
@@ -67,7 +73,7 @@ export async function readInventory(store: Store, own: readonly OwnRepository[],
     const object = path.startsWith(MARKS_FOLDER) ? path.slice(MARKS_FOLDER.length) : '';
     return isStorePath(object) ? [object] : [];
   });
-  const marks = await sideBySide(marked, async (path) => {
+  const marks = await inParallel(marked, CONCURRENCY, async (path) => {
     refuseAborted(options.signal);
     return readMark(store, path);
   });
@@ -75,7 +81,7 @@ export async function readInventory(store: Store, own: readonly OwnRepository[],
   const files = metadataByFolder(objects);
   const ours = new Map(own.map((one) => [folderOf(one.repository), one]));
   // What is ours is read even where the listing has nothing of it: a listing may lie.
-  const repositories = await sideBySide([...new Set([...ours.keys(), ...folders.keys()])], async (folder) => {
+  const repositories = await inParallel([...new Set([...ours.keys(), ...folders.keys()])], CONCURRENCY, async (folder) => {
     refuseAborted(options.signal);
     const here = { folder, objects: files.get(folder) ?? new Map<StorePath, DatedObject>() };
     return readFacts(store, objects, { here, own: ours.get(folder), isPublished: folders.get(folder) === 'published' }, options);
@@ -172,9 +178,14 @@ async function readRepository(
   if (published === undefined) return { folder, isOurs, recent: await recentNeeds(store, here, versionedFiles(here)) };
   const needs = await liveNeeds(store, here, published);
   await refuseIncomplete(store, all, here, needs);
-  const versions = { snapshot: published.snapshot.role.version, targets: published.targets.role.version };
+  const versions = liveVersions(published.snapshot.role);
   const recent = await recentNeeds(store, here, recentFiles(here, versions, options));
-  return { folder, isOurs, live: { needs, ...versions }, recent };
+  return { folder, isOurs, live: { needs, versions }, recent };
+}
+
+function liveVersions({ version, meta }: Snapshot): ReadonlyMap<string, number> {
+  const named = Object.entries(meta).map(([file, entry]): readonly [string, number] => [file.replace(/\.json$/u, ''), entry.version]);
+  return new Map([...named, ['snapshot', version]]);
 }
 
 function versionedFiles({ objects }: Folder): readonly string[] {
@@ -188,11 +199,7 @@ function versionedFiles({ objects }: Folder): readonly string[] {
  * The older versions that were live less than a grace ago. A version stopped being live when a later one was written; when the one in
  * between was never published it stopped later than that, which is why the age of a mark counts as well.
  */
-function recentFiles(
-  { objects }: Folder,
-  live: { readonly snapshot: number; readonly targets: number },
-  { now, graceMs }: InventoryOptions,
-): readonly string[] {
+function recentFiles({ objects }: Folder, live: ReadonlyMap<string, number>, { now, graceMs }: InventoryOptions): readonly string[] {
   const horizon = now.getTime() - graceMs;
   return (['snapshot', 'targets'] as const).flatMap((role) => {
     const versions = [...objects.values()]
@@ -203,7 +210,7 @@ function recentFiles(
       .toSorted((a, b) => a.version - b.version);
     return versions.flatMap(({ version }, index) => {
       const next = versions[index + 1];
-      const isRecent = version < live[role] && (next === undefined || next.modified > horizon);
+      const isRecent = version < (live.get(role) ?? 0) && (next === undefined || next.modified > horizon);
       return isRecent ? [`${version}.${role}.json`] : [];
     });
   });
@@ -228,14 +235,4 @@ async function refuseIncomplete(store: Store, all: Inventory['objects'], { folde
           { role: 'targets' },
         );
   }
-}
-
-async function sideBySide<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<readonly R[]> {
-  const results: R[] = [];
-  const waiting = items.entries();
-  const worker = async (): Promise<void> => {
-    for (const [index, item] of waiting) results[index] = await work(item);
-  };
-  await Promise.all(Array.from({ length: Math.min(CONCURRENCY, items.length) }, worker));
-  return results;
 }

@@ -15,14 +15,15 @@
  * - a mark is made where there is none and changed by compare-and-swap; no two marks ever have the same bytes (`nonce`), so that a
  *   store whose versions are digests cannot take a later mark for an earlier one;
  * - a mark is removed only by gc, when it is `kept`, or when its object is gone, and only right after it was looked at;
- * - a publisher claims every name that it is about to use, before it looks whether the object is there and before it writes it: a
- *   look first and a claim after could see an object that is gone by the time its mark has gone, too;
+ * - a publisher claims the name of every target that it is about to use, new or not, before it looks whether the object is there
+ *   and before it writes it: a look first and a claim after could see an object that is gone by the time its mark has gone, too, and
+ *   a removal that is still on its way would meet what was just written;
  * - a claim holds for half an hour. Whoever has not written `timestamp.json` by then claims and looks again (`apply.ts`);
  * - gc removes an object within a minute after it has written `removing`, or not at all.
  *
  * Why no order of steps loses an object X that a live timestamp names. Two things are assumed: clocks are at most 15 minutes apart
- * (gc refuses a store whose clock is further away), and what was asked of a store happens within 15 minutes or never. Marks are dated
- * by the later of the two clocks, and a grace has an hour at least.
+ * (gc refuses a store whose clock is further away), and what was asked of a store happens within 15 minutes or never, and not after
+ * the store has answered. Marks are dated by the later of the two clocks, and a grace has an hour at least.
  *
  * A publisher P claims X at C and writes its timestamp before C + 45 minutes. X would be lost if a removal took effect after C, so
  * some gc wrote `removing` at R.
@@ -30,7 +31,8 @@
  *   was done, and one that is an hour old is of a gc which will not remove any more. Nothing is removed after C.
  * - R after C. At C the mark was missing or `kept`, so it became `marked` at some M after C, and R came a grace later. Before R, and
  *   a grace after M, gc read every repository: by then P's timestamp had been written, and gc saw X named.
- * What a timestamp names without a claim was named by the one before it, which was live until this one replaced it.
+ * What a timestamp names without a claim was named by the one before it, which was live until this one replaced it; or it is a file
+ * of a role, and of those gc removes only numbers below the live one, which no later publication has.
  *
  * Publishers of other tools make no claims; for them there are only the grace and the second reading right before the removal.
  */

@@ -53,13 +53,13 @@ class Turns {
   }
 
   async run(turns: readonly Turn[], work: Promise<unknown>): Promise<void> {
-    let isDone = false;
+    const state = { isDone: false };
     const done = work.finally(() => {
-      isDone = true;
+      state.isDone = true;
     });
     done.catch(() => undefined);
     const waiting = [...turns];
-    while (!isDone) {
+    while (!state.isDone) {
       const turn = waiting.shift();
       for (let step = 0; step < (turn?.steps ?? 1); step += 1) {
         const index = turn === undefined ? 0 : this.#pending.findIndex(({ actor }) => actor === turn.actor);
@@ -224,7 +224,9 @@ async function inventoryOf(store: Store): Promise<Inventory> {
   return {
     objects,
     marks: new Map(marks.flatMap((mark) => (mark === undefined ? [] : [[mark.path, mark]]))),
-    repositories: [{ folder: `${METAL.variant}/${METAL.arch}`, isOurs: true, live: { needs, snapshot: 1, targets: 1 }, recent: nothing }],
+    repositories: [
+      { folder: `${METAL.variant}/${METAL.arch}`, isOurs: true, live: { needs, versions: new Map<string, number>() }, recent: nothing },
+    ],
     unfinished: [],
   };
 }
