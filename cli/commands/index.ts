@@ -4,6 +4,7 @@ import { completion } from './completion.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { download } from './download.ts';
+import { gc } from './gc.ts';
 import { init } from './init.ts';
 import { key } from './key.ts';
 import { lint } from './lint.ts';
@@ -28,6 +29,7 @@ export const commands: readonly CommandSpec[] = [
   status,
   publish,
   refresh,
+  gc,
   lint,
   doctor,
   serve,

@@ -16,6 +16,7 @@
 import type { StorePath, UnfinishedWrite } from '../../store/store.ts';
 import type { DatedObject, Inventory, RepositoryFacts } from './inventory.ts';
 import { MIN_GRACE_MS, type StoredMark } from './marks.ts';
+import type { Needs } from './repository.ts';
 import { nameObject, TARGETS_FOLDER, type CandidateKind, type NamedObject } from './names.ts';
 
 /** A mark that is dated later than this was made by a clock that went wrong. */
@@ -31,13 +32,20 @@ export interface Candidate {
   readonly mark?: StoredMark;
 }
 
+export interface Kept {
+  readonly object: DatedObject;
+  readonly reason: KeepReason;
+  /** The repositories whose metadata names it. */
+  readonly by: readonly string[];
+}
+
 export interface Decision {
   /** To be marked now: it has no mark, or one that does not count any more. */
   readonly mark: readonly Candidate[];
   readonly remove: readonly Candidate[];
   /** Marked less than a grace ago, or being removed by another run. */
   readonly waiting: readonly (Candidate & { readonly mark: StoredMark })[];
-  readonly kept: readonly { readonly object: DatedObject; readonly reason: KeepReason }[];
+  readonly kept: readonly Kept[];
   /** Marks of what is needed again, or of what is gone: they become `kept`. */
   readonly release: readonly StoredMark[];
   /** Marks that say nothing any more. */
@@ -65,10 +73,10 @@ export function decide(inventory: Inventory, limits: Limits): Decision {
   for (const [path, object] of inventory.objects) {
     const named = nameObject(path);
     if (named.kind === 'mark') continue;
-    const reason = reasonOf(object, named);
+    const kept = reasonOf(object, named);
     const mark = inventory.marks.get(path);
-    if (reason !== undefined) {
-      decision.kept.push({ object, reason });
+    if (kept !== undefined) {
+      decision.kept.push({ object, ...kept });
       if (mark !== undefined) settle(mark, decision, limits);
       continue;
     }
@@ -76,7 +84,7 @@ export function decide(inventory: Inventory, limits: Limits): Decision {
     const kind = named.kind as CandidateKind;
     const candidate = { object, kind, why: whyOf(named, inventory.repositories), ...(mark === undefined ? {} : { mark }) };
     const next = nextOf(object, mark, limits);
-    if (next === 'claimed') decision.kept.push({ object, reason: 'claimed' });
+    if (next === 'claimed') decision.kept.push({ object, ...because('claimed') });
     else if (next === 'waiting' && mark !== undefined) decision.waiting.push({ ...candidate, mark });
     else if (next === 'remove') decision.remove.push(candidate);
     else decision.mark.push(candidate);
@@ -89,31 +97,50 @@ function ageMs(date: Date, { now }: Limits): number {
   return now.getTime() - date.getTime();
 }
 
-function keepReasons({ repositories }: Inventory, limits: Limits): (object: DatedObject, named: NamedObject) => KeepReason | undefined {
-  const live = new Set(repositories.flatMap((one) => (one.live === undefined ? [] : pathsOf(one.live.needs))));
-  const recent = new Set(repositories.flatMap((one) => pathsOf(one.recent)));
+function keepReasons(
+  { repositories }: Inventory,
+  limits: Limits,
+): (object: DatedObject, named: NamedObject) => Omit<Kept, 'object'> | undefined {
+  const live = namersOf(repositories.flatMap((one) => (one.live === undefined ? [] : [{ folder: one.folder, needs: one.live.needs }])));
+  const recent = namersOf(repositories.map(({ folder, recent: needs }) => ({ folder, needs })));
   const folders = new Set(repositories.map(({ folder }) => folder));
   const ours = new Map(
     repositories.flatMap(({ folder, isOurs, live: one }) => (isOurs && one !== undefined ? [[folder, one.versions]] : [])),
   );
   return (object, named) => {
-    if (named.kind === 'root' || named.kind === 'timestamp') return named.kind;
-    if (live.has(object.path)) return 'live';
-    if (recent.has(object.path)) return 'recent';
-    if (named.kind === 'unknown' || named.kind === 'mark') return 'unknown';
+    if (named.kind === 'root' || named.kind === 'timestamp') return because(named.kind);
+    const [nowBy, latelyBy] = [live.get(object.path), recent.get(object.path)];
+    if (nowBy !== undefined) return because('live', nowBy);
+    if (latelyBy !== undefined) return because('recent', latelyBy);
+    if (named.kind === 'unknown' || named.kind === 'mark') return because('unknown');
     // A store in which nothing of ours is live is none to tidy up.
-    if (ours.size === 0) return 'not-ours';
+    if (ours.size === 0) return because('not-ours');
     if ('folder' in named) {
       const versions = ours.get(named.folder);
-      if (versions === undefined) return folders.has(named.folder) ? 'not-ours' : 'unknown';
-      if (named.version >= (versions.get(named.role) ?? 0)) return 'ahead';
+      if (versions === undefined) return because(folders.has(named.folder) ? 'not-ours' : 'unknown');
+      if (named.version >= (versions.get(named.role) ?? 0)) return because('ahead');
     }
-    return ageMs(object.modified, limits) < limits.graceMs ? 'young' : undefined;
+    return ageMs(object.modified, limits) < limits.graceMs ? because('young') : undefined;
   };
 }
 
-function pathsOf({ metadata, targets }: RepositoryFacts['recent']): readonly string[] {
-  return [...metadata, ...[...targets].map((name) => `${TARGETS_FOLDER}${name}`)];
+function because(reason: KeepReason, by: readonly string[] = []): Omit<Kept, 'object'> {
+  return { reason, by };
+}
+
+/** Who names which object. */
+function namersOf(named: readonly { readonly folder: string; readonly needs: Needs }[]): ReadonlyMap<string, readonly string[]> {
+  const namers = new Map<string, string[]>();
+  for (const { folder, needs } of named) {
+    for (const path of needs.metadata) add(path, folder);
+    for (const name of needs.targets) add(`${TARGETS_FOLDER}${name}`, folder);
+  }
+  function add(path: string, folder: string): void {
+    const known = namers.get(path);
+    if (known === undefined) namers.set(path, [folder]);
+    else known.push(folder);
+  }
+  return namers;
 }
 
 function nextOf(object: DatedObject, mark: StoredMark | undefined, limits: Limits): 'mark' | 'claimed' | 'waiting' | 'remove' {
@@ -145,17 +172,6 @@ function whyOf(named: NamedObject, repositories: readonly RepositoryFacts[]): st
   if (!('version' in named)) return 'no metadata names it';
   const version = repositories.find(({ folder }) => folder === named.folder)?.live?.versions.get(named.role);
   return `version ${version} is live`;
-}
-
-/** When the first of these may be removed. */
-export function earliestRemoval(paths: Iterable<{ readonly mark: { readonly at: Date } }>, graceMs: number): Date | undefined {
-  const times = [...paths].map(({ mark }) => mark.at.getTime() + graceMs);
-  return times.length === 0 ? undefined : new Date(Math.min(...times));
-}
-
-/** Of the objects themselves. */
-export function totalBytes(candidates: readonly { readonly object: { readonly lengthBytes: number } }[]): number {
-  return candidates.reduce((sum, { object }) => sum + object.lengthBytes, 0);
 }
 
 /** The paths that a decision is about. */
