@@ -4,8 +4,8 @@ import type { Context } from '../context.ts';
 import { dryRunOption, isSet, storeOption, textOption } from '../options.ts';
 import type { CommandSpec, OptionValues, Outcome } from '../program.ts';
 import { openWorkspaceSession } from '../session.ts';
-import { describeCollection, describeDecision, describeFates } from '../ui/garbage.ts';
-import { count, formatBytes } from '../ui/format.ts';
+import { describeCollection, describeDecision, describeFates, type Asked } from '../ui/garbage.ts';
+import { count, formatBytes, shellWord } from '../ui/format.ts';
 
 const DEFAULT_GRACE = '7 days';
 const NOTE_EVERY = 10_000;
@@ -34,8 +34,9 @@ export const gc: CommandSpec = {
     const collector = await openCollector(workspace, store, hooks);
     const decision = await planCollection(collector);
     const why = textOption(options, 'why');
+    const asked = { store: store.description, graceMs, ...typedOptions(options) };
     if (why !== undefined) return explain(collector, decision, why);
-    if (!isSet(options, 'yes') || isSet(options, 'dryRun')) return rehearse(collector, decision, options);
+    if (!isSet(options, 'yes') || isSet(options, 'dryRun')) return rehearse(asked, decision);
     const { provenStore } = await import('../../lib/publish/proven.ts');
     const proven = await provenStore(workspace, store, {
       now: context.now,
@@ -43,9 +44,22 @@ export const gc: CommandSpec = {
       signal: context.signal,
       onProbe: () => context.note('Looking whether this store keeps conditional writes; it is remembered for a week.'),
     });
-    return collect(context, await openCollector(workspace, proven, hooks), decision);
+    return collect(context, await openCollector(workspace, proven, hooks), decision, asked);
   },
 };
+
+/** The grace as it was typed, and the command that does what was shown. */
+function typedOptions(options: OptionValues): Pick<Asked, 'grace' | 'command'> {
+  const grace = textOption(options, 'grace') ?? DEFAULT_GRACE;
+  const store = textOption(options, 'store');
+  const words = [
+    'gantry gc --yes',
+    ...(grace === DEFAULT_GRACE ? [] : [`--grace ${shellWord(grace)}`]),
+    ...(store === undefined ? [] : [`--store ${shellWord(store)}`]),
+    ...(isSet(options, 'singleWriter') ? ['--single-writer'] : []),
+  ];
+  return { grace, command: words.join(' ') };
+}
 
 function listingNotes(context: Context): { readonly onListed: (objects: number) => void } {
   return {
@@ -61,25 +75,22 @@ async function explain({ graceMs }: Collector, decision: Decision, text: string)
   return { json: { dryRun: true, why: text, objects }, lines: describeFates(objects, text) };
 }
 
-function rehearse({ store, graceMs }: Collector, decision: Decision, options: OptionValues): Outcome {
+function rehearse(asked: Asked, decision: Decision): Outcome {
   const { mark, remove, waiting, abandon, kept } = decision;
   const json = {
     dryRun: true,
-    store: store.description,
-    graceSeconds: graceMs / 1000,
+    store: asked.store,
+    graceSeconds: asked.graceMs / 1000,
     mark: mark.map(jsonOf),
     remove: remove.map(jsonOf),
     waiting: waiting.map((one) => ({ ...jsonOf(one), marked: one.mark.at.toISOString() })),
     abandon: abandon.map(({ path, begun }) => ({ path, begun: begun.toISOString() })),
     kept: { objects: kept.length, bytes: bytesOf(kept) },
   };
-  return {
-    json,
-    lines: describeDecision(decision, { store: store.description, graceMs, grace: textOption(options, 'grace') ?? DEFAULT_GRACE }),
-  };
+  return { json, lines: describeDecision(decision, asked) };
 }
 
-async function collect(context: Context, collector: Collector, decision: Decision): Promise<Outcome> {
+async function collect(context: Context, collector: Collector, decision: Decision, asked: Asked): Promise<Outcome> {
   const { collectGarbage } = await import('../../lib/publish/gc/collect.ts');
   const label = `Removing ${count(decision.remove.length, 'object')}`;
   const bar = decision.remove.length === 0 ? undefined : context.progress({ label, totalBytes: bytesOf(decision.remove) });
@@ -101,12 +112,15 @@ async function collect(context: Context, collector: Collector, decision: Decisio
     throw error;
   });
   bar?.done(`${count(done.removed.length, 'object')}, ${formatBytes(bytes)}`);
-  return { json: jsonOfCollection(collector, decision, done), lines: describeCollection(decision, done, collector.graceMs) };
+  return {
+    json: jsonOfCollection(asked, decision, done),
+    lines: describeCollection(decision, done, { ...asked, marked: collector.clock() }),
+  };
 }
 
-function jsonOfCollection({ store, graceMs }: Collector, { waiting, kept }: Decision, done: Collection): object {
+function jsonOfCollection({ store, graceMs }: Asked, { waiting, kept }: Decision, done: Collection): object {
   return {
-    store: store.description,
+    store,
     graceSeconds: graceMs / 1000,
     marked: done.marked.map(jsonOf),
     removed: done.removed.map(jsonOf),

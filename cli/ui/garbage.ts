@@ -11,49 +11,51 @@ const MAX_ROWS = 20;
 
 type Sized = { readonly object: { readonly lengthBytes: number } };
 
-interface Place {
+export interface Asked {
   readonly store: string;
   readonly graceMs: number;
   /** As it was typed. */
   readonly grace: string;
+  /** What carries it out. */
+  readonly command: string;
 }
 
-export function describeDecision(decision: Decision, { store, graceMs, grace }: Place): readonly string[] {
-  const { mark, remove, waiting, abandon } = decision;
-  const from = earliest(
-    waiting.map((one) => one.mark.at),
-    graceMs,
-  );
+export function describeDecision(decision: Decision, { store, graceMs, grace, command }: Asked): readonly string[] {
+  const { mark, remove, abandon } = decision;
   const isIdle = mark.length + remove.length + abandon.length + decision.release.length + decision.forget.length === 0;
   return [
     ...objectLines(remove, `Would remove from ${store}, marked at least ${grace} ago:`),
-    ...objectLines(mark, `Would mark in ${store}, to be removed ${grace} later when still nobody needs it:`),
-    ...(waiting.length === 0 ? [] : [`${sizeOf(waiting)} marked already; the first may be removed at ${from ?? ''}.`]),
-    ...(abandon.length === 0 ? [] : [`Would end ${count(abandon.length, 'upload')} that nobody has finished in ${grace}.`]),
+    ...objectLines(mark, `Would mark in ${store}, and remove ${grace} later if nobody needs them then:`),
+    ...waitingLines(decision, graceMs),
+    ...(abandon.length === 0 ? [] : [`Would end ${count(abandon.length, 'upload')} begun at least ${grace} ago and never finished.`]),
     ...keptLines(decision),
     '',
-    isIdle ? 'Nothing to do now.' : 'Nothing was changed. Next: gantry gc --yes',
+    isIdle ? 'Nothing to do now.' : `Nothing was changed. Next: ${command}`,
   ];
 }
 
+/** @param marked when the marks were made */
 export function describeCollection(
-  { waiting }: Decision,
-  { marked, removed, spared, abandoned }: Collection,
-  graceMs: number,
+  decision: Decision,
+  done: Collection,
+  { graceMs, command, marked }: Asked & { readonly marked: Date },
 ): readonly string[] {
-  const next = marked.length > 0 ? 'later, when still nobody needs them' : undefined;
-  const from = earliest(
-    waiting.map((one) => one.mark.at),
-    graceMs,
-  );
+  const { removed, spared, abandoned } = done;
+  const from = tufDate(new Date(marked.getTime() + graceMs));
   return [
-    `Removed ${sizeOf(removed)}.`,
-    ...(spared.length === 0 ? [] : [`${sizeOf(spared)} left: somebody needs them again, or another run was quicker.`]),
+    removed.length === 0 ? 'Removed nothing.' : `Removed ${sizeOf(removed)}.`,
+    ...(spared.length === 0 ? [] : [`Left ${sizeOf(spared)}: needed again, or in the hands of another run.`]),
     ...(abandoned.length === 0 ? [] : [`Ended ${count(abandoned.length, 'upload')} that nobody had finished.`]),
-    ...(next === undefined ? [] : [`Marked ${sizeOf(marked)}: to be removed from ${tufDate(new Date(Date.now() + graceMs))} on, ${next}.`]),
-    ...(from === undefined ? [] : [`${sizeOf(waiting)} marked earlier; the first may be removed at ${from}.`]),
-    ...(marked.length + waiting.length === 0 ? [] : ['', 'Then: gantry gc --yes']),
+    ...(done.marked.length === 0 ? [] : [`Marked ${sizeOf(done.marked)}; what nobody needs then may go from ${from} on.`]),
+    ...waitingLines(decision, graceMs),
+    ...(done.marked.length + decision.waiting.length === 0 ? [] : ['', `Next, from then on: ${command}`]),
   ];
+}
+
+function waitingLines({ waiting }: Decision, graceMs: number): readonly string[] {
+  if (waiting.length === 0) return [];
+  const first = waiting.reduce((least, { mark }) => Math.min(least, mark.at.getTime()), Number.POSITIVE_INFINITY);
+  return [`${sizeOf(waiting)} marked earlier; the first may go at ${tufDate(new Date(first + graceMs))}.`];
 }
 
 export function describeFates(fates: readonly Fate[], text: string): readonly string[] {
@@ -79,13 +81,7 @@ function objectLines(candidates: readonly Candidate[], title: string): readonly 
   const rows = candidates
     .slice(0, MAX_ROWS)
     .map(({ object, why }) => [`  ${shortened(object.path)}`, formatBytes(object.lengthBytes), why]);
-  return [
-    title,
-    ...table(rows, { head: ['  object', 'size', 'why'], right: [1] }),
-    ...moreLines(candidates.length),
-    `${sizeOf(candidates)}.`,
-    '',
-  ];
+  return [title, ...table(rows, { head: ['  object', 'size'], right: [1] }), ...moreLines(candidates.length), `${sizeOf(candidates)}.`, ''];
 }
 
 function moreLines(all: number): readonly string[] {
@@ -103,9 +99,4 @@ function sizeOf(items: readonly Sized[]): string {
 
 function bytesOf(items: readonly Sized[]): number {
   return items.reduce((sum, { object }) => sum + object.lengthBytes, 0);
-}
-
-function earliest(marked: readonly Date[], graceMs: number): string | undefined {
-  const first = marked.reduce<number | undefined>((least, at) => Math.min(least ?? Number.POSITIVE_INFINITY, at.getTime()), undefined);
-  return first === undefined ? undefined : tufDate(new Date(first + graceMs));
 }

@@ -74,7 +74,7 @@ export class Turns {
 }
 
 export class World {
-  now = START_MS;
+  now: number = START_MS;
   readonly store: Store;
   readonly counts: Counts = { published: 0, byStranger: 0, removed: 0, reused: 0, refused: 0, killed: 0 };
   readonly #turns: Turns;
