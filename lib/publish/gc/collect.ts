@@ -13,9 +13,9 @@ import { parseStorePath } from '../../store/path.ts';
 import type { Store, StorePath, UnfinishedWrite } from '../../store/store.ts';
 import { tufDate } from '../../tuf/date.ts';
 import { inParallel } from '../in-parallel.ts';
-import { CLOCK_TOLERANCE_MS, decide, pathsToRemove, type Candidate, type Decision } from './decide.ts';
+import { decide, pathsToRemove, type Candidate, type Decision } from './decide.ts';
 import type { Inventory } from './inventory.ts';
-import { markPath, writeMark, type StoredMark } from './marks.ts';
+import { CLOCK_TOLERANCE_MS, markPath, writeMark, type StoredMark } from './marks.ts';
 
 const CONCURRENCY = 8;
 /** How long after its mark an object may still be removed. */

@@ -15,12 +15,9 @@
  */
 import type { StorePath, UnfinishedWrite } from '../../store/store.ts';
 import type { DatedObject, Inventory, RepositoryFacts } from './inventory.ts';
-import { MIN_GRACE_MS, type StoredMark } from './marks.ts';
+import { CLOCK_TOLERANCE_MS, MIN_GRACE_MS, type StoredMark } from './marks.ts';
 import type { Needs } from './repository.ts';
 import { nameObject, TARGETS_FOLDER, type CandidateKind, type NamedObject } from './names.ts';
-
-/** A mark that is dated later than this was made by a clock that went wrong. */
-export const CLOCK_TOLERANCE_MS: number = 15 * 60_000;
 
 export type KeepReason = 'root' | 'timestamp' | 'live' | 'recent' | 'ahead' | 'young' | 'claimed' | 'not-ours' | 'unknown';
 

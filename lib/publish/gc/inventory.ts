@@ -4,6 +4,7 @@
  * Rules:
  * - the whole store is listed first and the repositories are read after that: a publication that comes in between shows up in what is
  *   live, and its objects, which the listing may lack, are looked up;
+ * - a listing that lacks what was there before it began is refused: it may lack a whole repository, too;
  * - one repository that cannot be verified, or that has lost something, and nothing is removed anywhere: targets are shared;
  * - a folder with roots and without `timestamp.json` is a first publication under way, or a damaged repository. It keeps all that it
  *   has, and what its metadata names.
@@ -17,7 +18,7 @@ import type { RepositoryName } from '../../workspace/config.ts';
 import type { SeenVersions } from '../../workspace/draft-files.ts';
 import { inParallel } from '../in-parallel.ts';
 import { readLiveState } from '../live-state.ts';
-import { readMark, MARKS_FOLDER, type StoredMark } from './marks.ts';
+import { CLOCK_TOLERANCE_MS, readMark, MARKS_FOLDER, type StoredMark } from './marks.ts';
 import { nameObject, repositoryFolders } from './names.ts';
 import { liveNeeds, readForeign, recentNeeds, type Folder, type Needs } from './repository.ts';
 
@@ -146,7 +147,12 @@ async function readFacts(store: Store, objects: Inventory['objects'], wanted: Wa
   try {
     return await readRepository(store, objects, wanted, options);
   } catch (error) {
-    const isTrust = isGantryError(error) && !error.code.startsWith('files/') && error.code !== 'aborted' && !isStoresFault(error);
+    const isTrust =
+      isGantryError(error) &&
+      error.code !== 'publish/unverified' &&
+      !error.code.startsWith('files/') &&
+      error.code !== 'aborted' &&
+      !isStoresFault(error);
     if (!isTrust) throw error;
     throw new GantryError(
       'publish/unverified',
@@ -177,7 +183,7 @@ async function readRepository(
   const isOurs = own !== undefined;
   if (published === undefined) return { folder, isOurs, recent: await recentNeeds(store, here, versionedFiles(here)) };
   const needs = await liveNeeds(store, here, published);
-  await refuseIncomplete(store, all, here, needs);
+  await refuseIncomplete(store, all, here, { needs, now: options.now });
   const versions = liveVersions(published.snapshot.role);
   const recent = await recentNeeds(store, here, recentFiles(here, versions, options));
   return { folder, isOurs, live: { needs, versions }, recent };
@@ -216,8 +222,14 @@ function recentFiles({ objects }: Folder, live: ReadonlyMap<string, number>, { n
   });
 }
 
-/** @throws GantryError `store/missing`, `repository/mismatch` */
-async function refuseIncomplete(store: Store, all: Inventory['objects'], { folder }: Folder, { required }: Needs): Promise<void> {
+/** @throws GantryError `store/missing`, `repository/mismatch`, `publish/unverified` */
+async function refuseIncomplete(
+  store: Store,
+  all: Inventory['objects'],
+  { folder }: Folder,
+  { needs: { metadata, required }, now }: { readonly needs: Needs; readonly now: Date },
+): Promise<void> {
+  for (const path of metadata) if (!all.has(path)) refuseShortListing(store, await store.head(path), now);
   const steps = folder === '' ? [] : folder.split('/');
   const places = steps.map((_, depth) => [...steps.slice(0, depth), 'targets'].join('/')).concat([...steps, 'targets'].join('/'));
   for (const [name, lengthBytes] of required) {
@@ -225,14 +237,33 @@ async function refuseIncomplete(store: Store, all: Inventory['objects'], { folde
     if (paths.some((path) => all.get(path)?.lengthBytes === lengthBytes)) continue;
     // It may have been written since the store was listed.
     const found = await Promise.all(paths.map(async (path) => store.head(path)));
-    if (found.some((object) => object?.lengthBytes === lengthBytes)) continue;
-    const other = found.find((object) => object !== undefined);
-    throw other === undefined
-      ? new GantryError('store/missing', `the target ${quote(name)} is missing, and live metadata names it`, { path: name })
-      : new GantryError(
-          'repository/mismatch',
-          `the target ${quote(name)} has ${other.lengthBytes} bytes; expected ${lengthBytes}, which live metadata names`,
-          { role: 'targets' },
-        );
+    const fitting = found.find((object) => object?.lengthBytes === lengthBytes);
+    if (fitting === undefined)
+      throw lostTarget(
+        name,
+        lengthBytes,
+        found.find((object) => object !== undefined),
+      );
+    refuseShortListing(store, fitting, now);
   }
+}
+
+function lostTarget(name: string, lengthBytes: number, other: ObjectInfo | undefined): GantryError {
+  return other === undefined
+    ? new GantryError('store/missing', `the target ${quote(name)} is missing, and live metadata names it`, { path: name })
+    : new GantryError(
+        'repository/mismatch',
+        `the target ${quote(name)} has ${other.lengthBytes} bytes; expected ${lengthBytes}, which live metadata names`,
+        { role: 'targets' },
+      );
+}
+
+/** @throws GantryError `publish/unverified` when this was there before the store was listed, and no listing had it */
+function refuseShortListing(store: Store, found: ObjectInfo | undefined, listed: Date): void {
+  if (found?.modified === undefined || found.modified.getTime() > listed.getTime() - CLOCK_TOLERANCE_MS) return;
+  throw new GantryError(
+    'publish/unverified',
+    `Cannot tidy up ${quote(store.description)}: its listing lacks ${quote(found.path)}, which is there; expected every object`,
+    { repository: '' },
+  );
 }

@@ -53,6 +53,9 @@ export const CLAIM_MS: number = 30 * 60_000;
 /** The smallest grace. A gc that began to remove something that long ago was cut off. */
 export const MIN_GRACE_MS: number = 2 * CLAIM_MS;
 
+/** How far apart two clocks may be. */
+export const CLOCK_TOLERANCE_MS: number = 15 * 60_000;
+
 const MARK_MAX_BYTES = 4096;
 /** A mark changes hands a few times at most. */
 const MAX_TRIES = 8;
