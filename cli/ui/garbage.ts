@@ -62,7 +62,10 @@ export function describeFates(fates: readonly Fate[], text: string): readonly st
   if (fates.length === 0) return [`The store has no object with "${text}" in its path.`];
   const shown = fates.slice(0, MAX_ROWS);
   return [
-    ...shown.flatMap(({ path, fate, lengthBytes, why }) => [`${fate}  ${shortened(path)}, ${formatBytes(lengthBytes)}`, `      ${why}`]),
+    ...shown.flatMap(({ path, fate, lengthBytes, why }) => [
+      `${fate.padEnd(6)}  ${shortened(path)}, ${formatBytes(lengthBytes)}`,
+      `        ${why}`,
+    ]),
     ...moreLines(fates.length),
   ];
 }
@@ -78,9 +81,7 @@ function keptLines({ kept }: Decision): readonly string[] {
 
 function objectLines(candidates: readonly Candidate[], title: string): readonly string[] {
   if (candidates.length === 0) return [];
-  const rows = candidates
-    .slice(0, MAX_ROWS)
-    .map(({ object, why }) => [`  ${shortened(object.path)}`, formatBytes(object.lengthBytes), why]);
+  const rows = candidates.slice(0, MAX_ROWS).map(({ object }) => [`  ${shortened(object.path)}`, formatBytes(object.lengthBytes)]);
   return [title, ...table(rows, { head: ['  object', 'size'], right: [1] }), ...moreLines(candidates.length), `${sizeOf(candidates)}.`, ''];
 }
 

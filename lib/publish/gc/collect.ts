@@ -29,7 +29,7 @@ export interface Collector {
   /** Reads everything anew. */
   readonly readInventory: (now: Date) => Promise<Inventory>;
   readonly signal?: AbortSignal;
-  /** Marks made so far. */
+  /** Marks tried so far. */
   readonly onMarked?: (count: number) => void;
   readonly onRemoved?: (candidate: Candidate) => void;
 }
@@ -58,22 +58,23 @@ export async function planCollection(collector: Collector): Promise<Decision> {
 export async function collectGarbage(collector: Collector, planned: Decision): Promise<Collection> {
   const { store, signal } = collector;
   await refuseWrongClock(collector);
-  const each = async <T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<void> => {
-    await inParallel(items, CONCURRENCY, async (item) => {
+  const each = async <T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<readonly R[]> =>
+    inParallel(items, CONCURRENCY, async (item) => {
       refuseAborted(signal);
-      await work(item);
+      return work(item);
     });
-  };
-  const marked: Candidate[] = [];
-  await each(planned.mark, async (candidate) => {
-    if (await mark(collector, candidate)) marked.push(candidate);
-    collector.onMarked?.(marked.length);
+  let tried = 0;
+  const isMarked = await each(planned.mark, async (candidate) => {
+    const done = await mark(collector, candidate);
+    tried += 1;
+    collector.onMarked?.(tried);
+    return done;
   });
   await each(planned.release, async ({ path, version }) => writeMark(store, path, { state: 'kept', at: collector.clock() }, { version }));
   await each(planned.forget, async (one) => forget(store, one));
   const { removed, spared } = await removeAll(collector, planned);
   await each(planned.abandon, async (one) => store.unfinished?.remove(one));
-  return { marked, removed, spared, abandoned: planned.abandon };
+  return { marked: planned.mark.filter((_, index) => isMarked[index]), removed, spared, abandoned: planned.abandon };
 }
 
 async function mark({ store, clock }: Collector, { object, mark: before }: Candidate): Promise<boolean> {
@@ -90,17 +91,17 @@ async function removeAll(
   collector: Collector,
   planned: Decision,
 ): Promise<{ readonly removed: readonly Candidate[]; readonly spared: readonly Candidate[] }> {
-  const removed: Candidate[] = [];
-  if (planned.remove.length === 0) return { removed, spared: [] };
+  if (planned.remove.length === 0) return { removed: [], spared: [] };
   const again = await planCollection(collector);
   const agreed = pathsToRemove(planned);
   const doomed = again.remove.filter(({ object }) => agreed.has(object.path));
-  await inParallel(doomed, CONCURRENCY, async (candidate) => {
+  const isGone = await inParallel(doomed, CONCURRENCY, async (candidate) => {
     refuseAborted(collector.signal);
-    if (!(await removeObject(collector, candidate))) return;
-    removed.push(candidate);
-    collector.onRemoved?.(candidate);
+    const done = await removeObject(collector, candidate);
+    if (done) collector.onRemoved?.(candidate);
+    return done;
   });
+  const removed = doomed.filter((_, index) => isGone[index]);
   const gone = new Set<StorePath>(removed.map(({ object }) => object.path));
   return { removed, spared: planned.remove.filter(({ object }) => !gone.has(object.path)) };
 }
