@@ -1,10 +1,10 @@
 /** `gantry gc` as it is typed. */
 import assert from 'node:assert/strict';
-import { readdir, readFile, utimes, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { after, test, type TestContext } from 'node:test';
 import { ADD, cliWorkspace, gantry, type CliResult } from '../support/cli.ts';
-import { writeImages } from '../support/engineer.ts';
+import { temporaryDirectory, writeImages } from '../support/engineer.ts';
 
 interface Shell {
   readonly workspace: string;
@@ -14,15 +14,30 @@ interface Shell {
   ok(...args: readonly string[]): Promise<CliResult>;
 }
 
-/** Two releases were published, and the first one was removed a month ago. */
-async function untidy(t: TestContext): Promise<Shell> {
-  const { directory, workspace } = await cliWorkspace(t);
+const cleanups: (() => Promise<void>)[] = [];
+after(async () => {
+  for (const cleanup of cleanups) await cleanup();
+});
+let template: Promise<string> | undefined;
+
+function shellIn(workspace: string): Shell {
   const run: Shell['run'] = async (...args) => gantry(args, { cwd: workspace });
-  const ok: Shell['ok'] = async (...args) => {
-    const result = await run(...args);
-    assert.equal(result.code, 0, `gantry ${args.join(' ')}: ${result.stderr}`);
-    return result;
+  return {
+    workspace,
+    store: join(workspace, '..', 'public'),
+    run,
+    async ok(...args) {
+      const result = await run(...args);
+      assert.equal(result.code, 0, `gantry ${args.join(' ')}: ${result.stderr}`);
+      return result;
+    },
   };
+}
+
+/** Two releases were published, and the first one was removed a month ago. */
+async function makeTemplate(): Promise<string> {
+  const { directory, workspace } = await cliWorkspace({ after: (work) => cleanups.push(work) });
+  const { ok, store } = shellIn(workspace);
   const publish = async (...args: readonly string[]): Promise<void> => {
     for (const line of [args, ['sign'], ['publish', '--verify', 'none']]) await ok(...line);
   };
@@ -30,9 +45,15 @@ async function untidy(t: TestContext): Promise<Shell> {
   await writeImages(workspace);
   await publish(...ADD.with(2, '1.1.0'));
   await publish('release', 'remove', '1.0.0', '--yes');
-  const store = join(directory, 'public');
   await age(store, 'objects', 30);
-  return { workspace, store, run, ok };
+  return directory;
+}
+
+async function untidy(t: TestContext): Promise<Shell> {
+  template ??= makeTemplate();
+  const directory = await temporaryDirectory(t);
+  await cp(await template, directory, { recursive: true, preserveTimestamps: true });
+  return shellIn(join(directory, 'my-os'));
 }
 
 async function filesOf(store: string): Promise<readonly string[]> {
@@ -132,9 +153,9 @@ test('gantry gc refuses what it cannot verify with exit code 1, and changes noth
 });
 
 test('gantry gc refuses a grace that it cannot use', async (t) => {
-  const { workspace } = await cliWorkspace(t);
-  const short = await gantry(['gc', '--grace', '59 minutes'], { cwd: workspace });
+  const at = await untidy(t);
+  const short = await at.run('gc', '--grace', '59 minutes');
   assert.equal(short.code, 2);
   assert.match(short.stderr, /^error: Cannot use a grace of less than an hour: expected "1h" at least/mu);
-  assert.equal((await gantry(['gc', '--grace', 'soon'], { cwd: workspace })).code, 3);
+  assert.equal((await at.run('gc', '--grace', 'soon')).code, 3);
 });
