@@ -95,6 +95,9 @@ const RUNS: Readonly<
   },
   refresh: { first: [['sign'], ['publish']] },
   'refresh --dry-run': {},
+  'gc --dry-run': {},
+  gc: {},
+  'gc --why': { args: () => ['root'] },
   'root init': {
     first: [['key', 'generate', 'first', 'second', '--unencrypted', '-C', '../new']],
     args: () => ['-C', '../new', '--root', 'first', '--targets', 'second', '--snapshot', 'second', '--timestamp', 'second'],
