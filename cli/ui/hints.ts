@@ -143,7 +143,7 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'publish/nothing': 'gantry release add makes a draft, gantry status shows where things stand',
   'publish/no-manifest': LOOK,
   'publish/target-differs': LOOK,
-  'publish/being-removed': 'publish again in a moment; if gantry gc was cut off, an hour after that',
+  'publish/being-removed': 'run the same command again in a moment; if gantry gc was cut off, an hour later',
   'publish/unverified': 'gantry lint shows what is wrong with a repository; one that is not yours may have to be moved elsewhere',
 
   'client/untrusted': LOOK,

@@ -37,15 +37,15 @@ function shellIn(workspace: string): Shell {
 /** Two releases were published, and the first one was removed a month ago. */
 async function makeTemplate(): Promise<string> {
   const { directory, workspace } = await cliWorkspace({ after: (work) => cleanups.push(work) });
-  const { ok, store } = shellIn(workspace);
+  const at = shellIn(workspace);
   const publish = async (...args: readonly string[]): Promise<void> => {
-    for (const line of [args, ['sign'], ['publish', '--verify', 'none']]) await ok(...line);
+    for (const line of [args, ['sign'], ['publish', '--verify', 'none']]) await at.ok(...line);
   };
   await publish(...ADD);
   await writeImages(workspace);
   await publish(...ADD.with(2, '1.1.0'));
   await publish('release', 'remove', '1.0.0', '--yes');
-  await age(store, 'objects', 30);
+  await age(at.store, 'objects', 30);
   return directory;
 }
 

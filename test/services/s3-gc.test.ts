@@ -43,7 +43,7 @@ for (const kind of S3_SERVER_KINDS) {
       );
       assert.equal((await gardener.collect()).abandoned.length, 1);
       const { Uploads = [] } = await server.client.send(new ListMultipartUploadsCommand({ Bucket: bucket }));
-      assert.deepEqual(Uploads.map(({ Key }) => Key).toSorted(), [`os-2/${IMAGE}`, IMAGE].toSorted());
+      assert.deepEqual(new Set(Uploads.map(({ Key }) => Key)), new Set([`os-2/${IMAGE}`, IMAGE]));
       await assertHostSeesAll(gardener);
     });
   });

@@ -155,6 +155,22 @@ describe('minio', { skip: await skipReason('minio') }, () => {
     assert.notEqual(await liveTimestamp(server, bucket), live);
   });
 
+  test('gantry gc needs no more than gc.json, and has too little with publisher.json', async (t) => {
+    if (!requireTool(t, 'curl')) return;
+    const env = await credentialsFor(server, policyFor('gc', bucket, 'os'));
+    await expectDone(gantry(['gc', '--yes', '--json'], { cwd, env }));
+    const before = (await keysIn(server, bucket)).filter((key) => !key.startsWith('os/gantry-gc/clock-'));
+    const refused = await gantry(['gc', '--yes', '--json'], {
+      cwd,
+      env: await credentialsFor(server, policyFor('publisher', bucket, 'os')),
+    });
+    assertDenied(refused, /was denied; expected credentials that have s3:DeleteObject/u);
+    assert.deepEqual(
+      (await keysIn(server, bucket)).filter((key) => !key.startsWith('os/gantry-gc/clock-')),
+      before,
+    );
+  });
+
   test('with gc.json everything can be removed but roots and what is live', async (t) => {
     if (!requireTool(t, 'curl')) return;
     const env = await credentialsFor(server, policyFor('gc', bucket, 'os'));
