@@ -112,7 +112,7 @@ export async function assertHostSeesAll({ engineer: { workspace }, store, now }:
   const live = await readLive(workspace, store, METAL);
   const { published } = live.trusted;
   if (published === undefined) throw new Error('nothing is live');
-  const plan: PublicationPlan = { repository: METAL, base: baseOf(live), writes: [], changed: [] };
+  const plan: PublicationPlan = { repository: METAL, base: baseOf(live), writes: [], changed: [], removed: [] };
   const timestamp = published.timestamp.role.version;
   const look = await lookAsHost(workspace, store, { plan, timestamp }, { depth: 'all', signal: AbortSignal.timeout(60_000) });
   if (look.targets < 1) throw new Error(`nothing was seen at ${now.toISOString()}`);

@@ -167,7 +167,7 @@ export class World {
     const timestamp = Buffer.from(JSON.stringify({ names, number: this.#written }));
     const writes: PlannedWrite[] = names.filter((name) => !known.includes(name)).map((path) => write('target', path, contentOf(path)));
     writes.push({ ...write('timestamp', TIMESTAMP, timestamp), expect: before === undefined ? 'absent' : { version: before.version } });
-    const plan: PublicationPlan = { repository: METAL, base: { roots: 0 }, writes, changed: [] };
+    const plan: PublicationPlan = { repository: METAL, base: { roots: 0 }, writes, changed: [], removed: [] };
     try {
       const openTarget = async (): Promise<never> => assert.fail('every write has its bytes');
       const applied = await applyPublication(plan, store, { clock: this.clock, openTarget });
