@@ -159,7 +159,7 @@ describe('minio', { skip: await skipReason('minio') }, () => {
     if (!requireTool(t, 'curl')) return;
     const env = await credentialsFor(server, policyFor('gc', bucket, 'os'));
     await expectDone(gantry(['gc', '--yes', '--json'], { cwd, env }));
-    const before = (await keysIn(server, bucket)).filter((key) => !key.startsWith('os/gantry-gc/clock-'));
+    const stored = (await keysIn(server, bucket)).filter((key) => !key.startsWith('os/gantry-gc/clock-'));
     const refused = await gantry(['gc', '--yes', '--json'], {
       cwd,
       env: await credentialsFor(server, policyFor('publisher', bucket, 'os')),
@@ -167,7 +167,7 @@ describe('minio', { skip: await skipReason('minio') }, () => {
     assertDenied(refused, /was denied; expected credentials that have s3:DeleteObject/u);
     assert.deepEqual(
       (await keysIn(server, bucket)).filter((key) => !key.startsWith('os/gantry-gc/clock-')),
-      before,
+      stored,
     );
   });
 
