@@ -3,11 +3,14 @@ import type { Collection } from '../../lib/publish/gc/collect.ts';
 import type { Candidate, Decision } from '../../lib/publish/gc/decide.ts';
 import { reasonSentence, type Fate } from '../../lib/publish/gc/explain.ts';
 import { tufDate } from '../../lib/tuf/date.ts';
-import { count, formatBytes } from './format.ts';
+import { count, formatBytes, wrapWords } from './format.ts';
+import { shorten } from './progress.ts';
 import { table } from './table.ts';
 
 /** More than that nobody reads; `--json` has all. */
 const MAX_ROWS = 20;
+/** Of a column with a size in front of another one: `  1023.9 KiB  `. */
+const SIZE_CELLS = 14;
 
 type Sized = { readonly object: { readonly lengthBytes: number } };
 
@@ -26,7 +29,7 @@ export function describeDecision(decision: Decision, { store, graceMs, grace, co
   return [
     ...objectLines(remove, `Would remove from ${store}, marked at least ${grace} ago:`),
     ...objectLines(mark, `Would mark in ${store}, and remove ${grace} later if nobody needs them then:`),
-    ...waitingLines(decision, graceMs),
+    ...sentences(waitingLines(decision, graceMs)),
     ...(abandon.length === 0 ? [] : [`Would end ${count(abandon.length, 'upload')} begun at least ${grace} ago and never finished.`]),
     ...keptLines(decision),
     '',
@@ -42,14 +45,14 @@ export function describeCollection(
 ): readonly string[] {
   const { removed, spared, abandoned } = done;
   const from = tufDate(new Date(marked.getTime() + graceMs));
-  return [
+  return sentences([
     removed.length === 0 ? 'Removed nothing.' : `Removed ${sizeOf(removed)}.`,
     ...(spared.length === 0 ? [] : [`Left ${sizeOf(spared)}: needed again, or in the hands of another run.`]),
     ...(abandoned.length === 0 ? [] : [`Ended ${count(abandoned.length, 'upload')} that nobody had finished.`]),
     ...(done.marked.length === 0 ? [] : [`Marked ${sizeOf(done.marked)}; what nobody needs then may go from ${from} on.`]),
     ...waitingLines(decision, graceMs),
     ...(done.marked.length + decision.waiting.length === 0 ? [] : ['', `Next, from then on: ${command}`]),
-  ];
+  ]);
 }
 
 function waitingLines({ waiting }: Decision, graceMs: number): readonly string[] {
@@ -81,8 +84,14 @@ function keptLines({ kept }: Decision): readonly string[] {
 
 function objectLines(candidates: readonly Candidate[], title: string): readonly string[] {
   if (candidates.length === 0) return [];
-  const rows = candidates.slice(0, MAX_ROWS).map(({ object }) => [`  ${shortened(object.path)}`, formatBytes(object.lengthBytes)]);
-  return [title, ...table(rows, { head: ['  object', 'size'], right: [1] }), ...moreLines(candidates.length), `${sizeOf(candidates)}.`, ''];
+  const rows = candidates.slice(0, MAX_ROWS).map(({ object }) => [`  ${formatBytes(object.lengthBytes)}`, fitted(object.path)]);
+  return [
+    ...sentences([title]),
+    ...table(rows, { head: ['  size', 'object'], right: [0] }),
+    ...moreLines(candidates.length),
+    `${sizeOf(candidates)}.`,
+    '',
+  ];
 }
 
 function moreLines(all: number): readonly string[] {
@@ -92,6 +101,15 @@ function moreLines(all: number): readonly string[] {
 /** A digest in full is wider than a terminal. */
 function shortened(path: string): string {
   return path.replace(/([0-9a-f]{8})[0-9a-f]{56}/u, '$1…');
+}
+
+/** In a terminal a row is one line. */
+function fitted(path: string): string {
+  return process.stdout.isTTY ? shorten(shortened(path), process.stdout.columns - SIZE_CELLS) : shortened(path);
+}
+
+function sentences(lines: readonly string[]): readonly string[] {
+  return process.stdout.isTTY ? lines.map((line) => wrapWords(line, process.stdout.columns)) : lines;
 }
 
 function sizeOf(items: readonly Sized[]): string {

@@ -153,7 +153,7 @@ function shareOf(bytes: number, totalBytes: number): number {
 }
 
 /** Both ends tell more than the middle: `Uploading targ…root.ext4.zst`. */
-function shorten(text: string, cells: number): string {
+export function shorten(text: string, cells: number): string {
   if (text.length <= cells) return text;
   const kept = Math.max(0, cells - sign.cut.length);
   const head = Math.ceil(kept / 2);

@@ -80,7 +80,7 @@ test('gantry gc shows what it would do, marks with --yes, and removes a grace la
   const at = await untidy(t);
   const before = await filesOf(at.store);
   const shown = await at.ok('gc');
-  assert.match(shown.stdout, /^Would mark in \S+\/public, and remove 7 days later if nobody needs them then:\n {2}object +size\n/u);
+  assert.match(shown.stdout, /^Would mark in \S+\/public, and remove 7 days later if nobody needs them then:\n +size {2}object\n/u);
   assert.match(shown.stdout, /\n12 objects, .*\n\nKeeps 11 objects, /u);
   assert.match(shown.stdout, /\nNothing was changed\. Next: gantry gc --yes\n$/u);
   await at.ok('gc', '--yes', '--dry-run');
