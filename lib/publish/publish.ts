@@ -18,7 +18,7 @@ import { provenStore, type WritersOptions } from './proven.ts';
 import { redraft } from './sign.ts';
 
 export interface PublishOptions extends WritersOptions {
-  /** The time now, each time it is asked; by default this machine's. Only changes that are made for a moment ask. */
+  /** The time now, each time it is asked; by default this machine's. Changes that are made for a moment ask, and claims (gc/marks.ts). */
   readonly clock?: () => Date;
   /** Target files on their way at the same time. */
   readonly concurrency?: number;

@@ -14,6 +14,7 @@ import type { Update } from '../../lib/release/manifest.ts';
 import { instantOf } from '../../lib/release/wave-time.ts';
 import { draftPath } from '../../lib/workspace/draft-files.ts';
 import { METAL, addVersion, engineerWithRelease, publish, sign, writeImages, type Engineer } from '../support/engineer.ts';
+import { interruptedStore } from '../support/faulty-store.ts';
 
 const HOUR = 3_600_000;
 const name = (version: string): typeof METAL & { readonly version: string } => ({ ...METAL, version });
@@ -99,11 +100,15 @@ test('publishRepository() looks at the clock once more before timestamp.json', a
   await edit(engineer, [pauseAt(engineer, later(engineer, HOUR / 4))]);
   await sign(engineer);
   const before = await readFile(join(engineer.storeDirectory, 'metal', 'x86_64', 'timestamp.json'));
-  const moments = [engineer.now, later(engineer, HOUR)];
-  const slow = publishRepository(engineer.workspace, engineer.store, METAL, {
-    now: engineer.now,
-    clock: () => moments.shift() ?? engineer.now,
-  });
+  let moment = engineer.now;
+  const store = interruptedStore(
+    engineer.store,
+    (path) => path.endsWith('.snapshot.json'),
+    async () => {
+      moment = later(engineer, HOUR);
+    },
+  );
+  const slow = publishRepository(engineer.workspace, store, METAL, { now: engineer.now, clock: () => moment });
   await assert.rejects(slow, { code: 'publish/too-late' });
   assert.deepEqual(await readFile(join(engineer.storeDirectory, 'metal', 'x86_64', 'timestamp.json')), before);
 });
