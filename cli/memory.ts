@@ -11,20 +11,26 @@ import { runInNewContext } from 'node:vm';
 
 const CHECK_MS = 10;
 /** How much may wait to be collected. */
-const GARBAGE_BYTES = 8 << 20;
+const YOUNG_BYTES = 8 << 20;
+/** What the quick collection passes over, because it was in use at that moment, waits for a thorough one. */
+const OLD_BYTES = 16 << 20;
 
 /** For the process as a whole, which is why no library does it. */
 export function boundMemory(): void {
   setFlagsFromString('--semi-space-growth-factor=1');
   let collect: NodeJS.GCFunction | undefined;
-  let least = 0;
+  let [kept, keptAtLast] = [0, 0];
   setInterval(() => {
     const { arrayBuffers } = memoryUsage();
-    least = Math.min(least, arrayBuffers);
-    if (arrayBuffers < least + GARBAGE_BYTES) return;
+    kept = Math.min(kept, arrayBuffers);
+    keptAtLast = Math.min(keptAtLast, arrayBuffers);
+    if (arrayBuffers < keptAtLast + YOUNG_BYTES) return;
     collect ??= collector();
     collect({ type: 'minor' });
-    least = memoryUsage().arrayBuffers;
+    keptAtLast = memoryUsage().arrayBuffers;
+    if (keptAtLast < kept + OLD_BYTES) return;
+    collect({ type: 'major' });
+    kept = keptAtLast = memoryUsage().arrayBuffers;
   }, CHECK_MS).unref();
 }
 

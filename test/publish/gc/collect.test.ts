@@ -11,7 +11,7 @@ import { delegate, interruptedStore } from '../../support/faulty-store.ts';
 import { testGarbageCollection } from '../../support/gc-contract.ts';
 import { assertHostSeesAll, Gardener, GRACE_MS, HOUR_MS } from '../../support/garbage.ts';
 import { createMemoryStore } from '../../support/memory-store.ts';
-import { collect } from '../../support/simulator.ts';
+import { collect } from '../../support/bytes.ts';
 
 async function inMemory(t: TestContext): Promise<Gardener> {
   return new Gardener(await engineerWithRoot(t, new Date()), createMemoryStore());
