@@ -77,7 +77,7 @@ export interface ErrorDetails {
   'release/lint': { readonly findings: readonly LintFinding[] };
   'release/bad-release-file': { readonly path: string; readonly at: string };
   'release/bad-recall': { readonly version: string; readonly to: string };
-  'release/stranded': { readonly version: string; readonly to: string; readonly why: 'waves' | 'migrations' };
+  'release/stranded': { readonly version: string; readonly to: string; readonly why: 'waves' | 'migrations' | 'targets' };
   'release/bad-waves': { readonly bound: number };
   'release/rollout': {
     readonly variant: string;

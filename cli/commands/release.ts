@@ -198,13 +198,21 @@ const recall: CommandSpec = {
   examples: ['gantry release recall 1.2.0 --to 1.1.0 && gantry sign && gantry publish'],
   async run(context, [version = ''], options) {
     const to = textOption(options, 'to') ?? '';
+    const { versionsAbove } = await import('../../lib/release/recall.ts');
+    const { isPeer, isWithdrawn } = await import('../../lib/release/find.ts');
     return draftEdit(context, options, {
       version,
       changesFor: (_, repository) => [{ kind: 'recall', update: { ...repository, version }, to, at: context.now.toISOString() }],
       async sentence(edit) {
         const name = { ...edit.repository, version };
         const now = await offeredNow(await publishedIn(edit, name), context.now);
-        return `${titleOf(name)}: once this is published, nobody is offered it${now}, and hosts that run it go back to ${to} at their next check.`;
+        const others = versionsAbove(edit.before.manifest, name, to).filter((one) => one !== version);
+        const offered = edit.before.manifest.updates
+          .filter((update) => isPeer(update, name) && !isWithdrawn(update) && others.includes(update.version))
+          .map((update) => update.version);
+        const hidden = offered.length === 0 ? '' : `, nor ${offered.join(', ')}`;
+        const running = others.length === 0 ? 'it' : `it, or ${others.join(', ')},`;
+        return `${titleOf(name)}: once this is published, nobody is offered it${now}${hidden}, and hosts that run ${running} go back to ${to} at their next check.`;
       },
     });
   },

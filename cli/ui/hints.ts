@@ -73,7 +73,9 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'release/stranded': ({ version, to, why }) =>
     why === 'waves'
       ? `gantry wave set ${to} --immediately, then recall`
-      : `gantry release path ${version} ${to} shows where the chain breaks`,
+      : why === 'targets'
+        ? 'gantry release lint shows every target that is missing; gantry release list shows other releases to go back to'
+        : `gantry release path ${version} ${to} shows where the chain breaks`,
   'release/bad-waves': 'gantry lint shows what is wrong; gantry wave set writes the waves anew',
   'release/rollout': ({ variant, arch, version, state }) => {
     const release = `${version} --variant ${variant} --arch ${arch}`;

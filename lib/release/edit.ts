@@ -50,15 +50,13 @@ export function applyEdit(manifest: Manifest, edit: ManifestEdit): Manifest {
       return removeUpdate(manifest, edit.update);
     case 'set-waves':
       checkSchedules(edit.waves, edit.intended);
-      return changeUpdate(manifest, edit.update, (update) => replaceWaves(update, edit.waves, edit.intended));
+      return steerUpdate(manifest, edit.update, (update) => replaceWaves(update, edit.waves, edit.intended));
     case 'pause-waves':
-      return changeUpdate(manifest, edit.update, (update) => pauseRollout(update, new Date(edit.from), new Date(edit.at)));
+      return steerUpdate(manifest, edit.update, (update) => pauseRollout(update, new Date(edit.from), new Date(edit.at)));
     case 'resume-waves':
-      return changeUpdate(manifest, edit.update, (update) => resumeRollout(update, new Date(edit.from), new Date(edit.at)));
+      return steerUpdate(manifest, edit.update, (update) => resumeRollout(update, new Date(edit.from), new Date(edit.at)));
     case 'accelerate-waves':
-      return changeUpdate(manifest, edit.update, (update) =>
-        accelerateRollout(update, new Date(edit.from), new Date(edit.at), edit.factor),
-      );
+      return steerUpdate(manifest, edit.update, (update) => accelerateRollout(update, new Date(edit.from), new Date(edit.at), edit.factor));
     case 'recall':
       return recallUpdate(manifest, edit.update, edit.to, new Date(edit.at));
     case 'set-migrations':
@@ -146,9 +144,20 @@ export function removeUpdate(manifest: Manifest, name: UpdateName): Manifest {
   return { ...manifest, updates: manifest.updates.filter((update) => !isSame(update, name)) };
 }
 
-/** Every update of the name: a manifest that stock tools wrote may have one twice, and hosts take the first. */
-function changeUpdate(manifest: Manifest, name: UpdateName, change: (update: Update) => Update): Manifest {
-  findUpdate(manifest, name);
+/**
+ * Every update of the name: a manifest that stock tools wrote may have one twice, and hosts take the first.
+ *
+ * @throws GantryError `release/unknown`; `release/withdrawn`: nobody is offered a recalled release, whatever its waves say
+ */
+function steerUpdate(manifest: Manifest, name: UpdateName, change: (update: Update) => Update): Manifest {
+  const { variant, arch, version } = name;
+  if (isWithdrawn(findUpdate(manifest, name))) {
+    throw new GantryError(
+      'release/withdrawn',
+      `Cannot steer the rollout of ${version} of ${variant}/${arch}: it was recalled, and nobody is offered it; expected a release on offer`,
+      { version },
+    );
+  }
   return { ...manifest, updates: manifest.updates.map((update) => (isSame(update, name) ? change(update) : update)) };
 }
 

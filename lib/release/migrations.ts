@@ -101,6 +101,23 @@ export function walkTo(map: MigrationMap, high: number): (from: number) => numbe
   };
 }
 
+/** The steps that a host takes from `low` towards `high`, and where it ends: there, unless it is stuck. */
+export function stepsBetween(
+  map: MigrationMap,
+  low: number,
+  high: number,
+): { readonly steps: readonly MigrationStep[]; readonly end: number } {
+  const steps: MigrationStep[] = [];
+  let end = low;
+  while (end !== high) {
+    const way = nextStep(map, end, high);
+    if (way === undefined) break;
+    steps.push(way.step);
+    end = way.to;
+  }
+  return { steps, end };
+}
+
 /**
  * How a host gets from one version to another.
  *
@@ -110,13 +127,8 @@ export function findMigrations(migrations: Manifest['migrations'], from: string,
   const map = migrationMap(migrations, [parseVersion(from), parseVersion(to)]);
   const [start, goal] = [rankOf(map.rank, from), rankOf(map.rank, to)];
   const high = Math.max(start, goal);
-  const steps: MigrationStep[] = [];
-  for (let version = Math.min(start, goal); version !== high;) {
-    const way = nextStep(map, version, high);
-    if (way === undefined) throw noPath({ from, to }, map.versions[version] ?? '', map.versions[high] ?? '');
-    steps.push(way.step);
-    version = way.to;
-  }
+  const { steps, end } = stepsBetween(map, Math.min(start, goal), high);
+  if (end !== high) throw noPath({ from, to }, map.versions[end] ?? '', map.versions[high] ?? '');
   const targets = steps.flatMap((step) => step.targets);
   if (start === goal) return { direction: 'none', steps, targets };
   if (start < goal) return { direction: 'forward', steps, targets };

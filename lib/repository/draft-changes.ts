@@ -2,27 +2,36 @@
  * What becomes of drafted changes while the world moves on: some are live by now, some have nothing to change any more, some came too
  * late, and some are taken back by later ones.
  */
-import { isSame, type UpdateName } from '../release/find.ts';
+import { isSame, isWithdrawn, type UpdateName } from '../release/find.ts';
 import type { Offer } from '../release/lint.ts';
+import type { Update } from '../release/manifest.ts';
 import type { Change } from './draft.ts';
 
 /** A change that is computed for a moment. */
 export type DroppedChange = Extract<Change, { readonly kind: 'pause-waves' | 'resume-waves' }>;
 
-/** The changes without those that are live by now, or whose release is gone: somebody else may have published meanwhile. */
+/** The changes without those that are live by now, or whose release is gone or recalled: somebody else may have published meanwhile. */
 export function remainingChanges(changes: readonly Change[], { manifest, targets }: Offer): readonly Change[] {
-  const isReleased = (name: UpdateName): boolean => manifest.updates.some((update) => isSame(update, name));
+  const released = (name: UpdateName): Update | undefined => manifest.updates.find((update) => isSame(update, name));
   const added: UpdateName[] = [];
   return changes.filter((change) => {
     if (change.kind === 'put-target') return targets[change.path]?.hashes.sha256 !== change.file.hashes.sha256;
     if (change.kind === 'remove-target') return Object.hasOwn(targets, change.path);
     if (change.kind === 'set-migrations' || change.kind === 'renew-targets') return true;
-    if (change.kind !== 'add-update') return isReleased(change.update) || added.some((name) => isSame(name, change.update));
-    const there = manifest.updates.find((update) => isSame(update, change.update));
+    const there = released(change.update);
+    if (change.kind !== 'add-update') {
+      if (added.some((name) => isSame(name, change.update))) return true;
+      return there !== undefined && !(isWithdrawn(there) && isDoneByRecall(change, there));
+    }
     const isLive = there !== undefined && there.images.root === change.update.images.root;
     if (!isLive) added.push(change.update);
     return !isLive;
   });
+}
+
+/** Nobody is offered it any more, or hosts go back already to where they were to be sent. */
+function isDoneByRecall(change: Change, { max_version: maxVersion }: Update): boolean {
+  return isTimed(change) || isSteering(change) || (change.kind === 'recall' && change.to === maxVersion);
 }
 
 /** Pauses and resumptions whose moment has passed, and what rested on them. */

@@ -13,6 +13,7 @@ import { verityImageBytes } from '../image/verity.ts';
 import { applyEdit, type ManifestEdit } from '../release/edit.ts';
 import { assertReleasable, type Offer } from '../release/lint.ts';
 import { writeManifest, type Manifest } from '../release/manifest.ts';
+import { refuseMissingTargets } from '../release/recall.ts';
 import { sha256Hex } from '../tuf/hash.ts';
 import { assertPortable } from '../tuf/lint.ts';
 import { sealEnvelope } from '../tuf/role.ts';
@@ -82,7 +83,7 @@ function baseOf(published: TrustedRepository): DraftBase {
 /**
  * The draft of `changes` on top of what is published. Without changes it is a refresh: snapshot and timestamp only.
  *
- * @throws GantryError `release/…` when a change makes no sense, `release/lint` when it would break the release for hosts,
+ * @throws GantryError `release/…` when a change makes no sense, `release/stranded`, `release/lint` when it would break the release for hosts,
  * `repository/bad-change`, `tuf/not-portable`
  */
 export function draftFrom(
@@ -106,6 +107,7 @@ export function draftFrom(
     },
   };
   assertPortable(signed);
+  for (const change of changes) if (change.kind === 'recall') refuseMissingTargets(offer, change.update, change.to);
   assertReleasable(offer, offerAfter(published, []), { now: options.now, treeBytes: verityImageBytes });
   return { ...empty, roles: { targets: { signed, signatures: [] } }, manifest };
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { addUpdate, type NewUpdate } from '../../lib/release/edit.ts';
+import { addUpdate, applyEdit, type ManifestEdit, type NewUpdate } from '../../lib/release/edit.ts';
 import { emptyManifest, type Manifest, type Update } from '../../lib/release/manifest.ts';
 
 const images = { boot: 'b', root: 'r', hash: 'h' };
@@ -68,4 +68,24 @@ test('addUpdate() accepts any version that is new to the variant and arch', () =
 test('addUpdate() refuses names and versions that hosts could not use', () => {
   assert.throws(() => addUpdate(emptyManifest(), metal('v1.0.0')), { code: 'release/bad-version' });
   assert.throws(() => addUpdate(emptyManifest(), { ...metal('1.0.0'), variant: '../x' }), { code: 'release/bad-name' });
+});
+
+test('applyEdit() refuses to steer a recalled release, and lets it be removed', () => {
+  const both = withUpdates(metal('1.0.0'), metal('1.1.0'));
+  const recalled = { ...both, updates: both.updates.map((update) => ({ ...update, max_version: '1.0.0' })) };
+  const [from, at] = ['2026-06-01T12:00:00Z', '2026-06-01T12:15:00Z'];
+  const name = { variant: 'metal', arch: 'x86_64', version: '1.1.0' };
+  const steering: readonly ManifestEdit[] = [
+    { kind: 'set-waves', update: name, waves: {} },
+    { kind: 'pause-waves', update: name, from, at },
+    { kind: 'resume-waves', update: name, from, at },
+    { kind: 'accelerate-waves', update: name, from, at, factor: 2 },
+  ];
+  for (const edit of steering)
+    assert.throws(() => applyEdit(recalled, edit), {
+      code: 'release/withdrawn',
+      details: { version: '1.1.0' },
+      message: 'Cannot steer the rollout of 1.1.0 of metal/x86_64: it was recalled, and nobody is offered it; expected a release on offer',
+    });
+  assert.equal(applyEdit(recalled, { kind: 'remove-update', update: name }).updates.length, 1);
 });

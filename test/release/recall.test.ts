@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isWithdrawn } from '../../lib/release/find.ts';
 import type { Manifest, Update } from '../../lib/release/manifest.ts';
-import { recallUpdate } from '../../lib/release/recall.ts';
+import { recallUpdate, refuseMissingTargets, versionsAbove } from '../../lib/release/recall.ts';
 import { availableUpdates } from '../../lib/release/select.ts';
+import { sha256Hex } from '../../lib/tuf/hash.ts';
 
 const NOW = new Date('2026-06-01T12:00:00Z');
 const NAME = { variant: 'metal', arch: 'x86_64' };
@@ -144,4 +145,40 @@ test('recallUpdate() answers soon when there are thousands of steps', () => {
   assert.equal(recall({ updates, migrations }, '1.3000.0', '1.0.0').updates[1]?.max_version, '1.0.0');
   // Ordering all steps once for each version takes ten seconds.
   assert.ok(performance.now() - started < 3000);
+});
+
+test('versionsAbove() names every version that a recall sends back, those that only steps remember too', () => {
+  const manifest = { updates: [update('1.1.0'), update('1.3.0'), update('1.9.0', { arch: 'aarch64' })], migrations: CHAIN };
+  assert.deepEqual(versionsAbove(manifest, NAME, '1.1.0'), ['1.2.0', '1.3.0']);
+  assert.deepEqual(versionsAbove(manifest, NAME, '1.3.0'), []);
+});
+
+test('refuseMissingTargets() refuses when hosts cannot download the release that they go back to, or a migration on the way', () => {
+  const file = { length: 1, hashes: { sha256: sha256Hex(Buffer.from('x')) } };
+  const migrations = {
+    '(1.0.0, 1.1.0)': ['old.lz4'],
+    '(1.1.0, 1.2.0)': ['m1.lz4'],
+    '(1.2.0, 1.3.0)': ['m2.lz4'],
+    '(1.1.0, 1.3.0)': ['m3.lz4'],
+  };
+  const manifest = recall(
+    { updates: [update('1.1.0', { images_zstd: { boot: 'bz', root: 'rz', hash: 'hz' } }), update('1.3.0')], migrations },
+    '1.3.0',
+    '1.1.0',
+  );
+  const check = (...names: readonly string[]): void =>
+    refuseMissingTargets(
+      { manifest, targets: Object.fromEntries(names.map((one) => [one, file])) },
+      { ...NAME, version: '1.3.0' },
+      '1.1.0',
+    );
+  // From 1.2.0 by m1, from 1.3.0 in one step by m3: nobody takes m2, and nobody goes further back.
+  const all = ['b', 'r', 'h', 'bz', 'rz', 'hz', 'm1.lz4', 'm3.lz4'];
+  check(...all);
+  for (const gone of all)
+    assert.throws(() => check(...all.filter((one) => one !== gone)), {
+      code: 'release/stranded',
+      details: { version: '1.3.0', to: '1.1.0', why: 'targets' },
+      message: `Cannot recall 1.3.0: its hosts could not go back: "${gone}", which they need for that, is not a target; expected all of them`,
+    });
 });
