@@ -10,6 +10,7 @@ import type { Context } from './context.ts';
 import { isSet, listOption } from './options.ts';
 import type { OptionValues, Outcome } from './program.ts';
 import { openWorkspaceSession, type WorkspaceSession } from './session.ts';
+import { describeFindings } from './ui/findings.ts';
 import { shellWord } from './ui/format.ts';
 
 /** What an edit does in one repository. */
@@ -65,11 +66,19 @@ export async function draftEdit(context: Context, options: OptionValues, edit: E
       json: {
         ...(dryRun ? { dryRun } : {}),
         ...json,
-        repositories: prepared.map(({ repository, sentence, draft }) => ({ ...repository, sentence, ...deadline(draft.changes) })),
+        repositories: prepared.map(({ repository, sentence, draft, warnings }) => ({
+          ...repository,
+          sentence,
+          ...deadline(draft.changes),
+          warnings,
+        })),
         ...(without.length === 0 ? {} : { without: without.map(({ repository }) => repository) }),
         drafts,
       },
-      lines: dryRun ? ['Nothing was drafted.'] : ['Drafted. Hosts see it when it is published.', '', 'Next: gantry sign && gantry publish'],
+      lines: [
+        ...describeFindings(prepared.flatMap(({ warnings }) => warnings)),
+        ...(dryRun ? ['Nothing was drafted.'] : ['Drafted. Hosts see it when it is published.', '', 'Next: gantry sign && gantry publish']),
+      ],
     };
   };
   return dryRun ? work() : withWorkspaceLock(session.workspace, work);

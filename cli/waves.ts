@@ -4,6 +4,8 @@ import type { Waves } from '../lib/release/waves.ts';
 import type { Context } from './context.ts';
 import { isSet, pathOf, textOption } from './options.ts';
 import type { OptionValues } from './program.ts';
+import { count } from './ui/format.ts';
+import { formatMoment, formatMomentFrom } from './ui/rollout.ts';
 
 export interface ChosenWaves {
   readonly waves: Waves;
@@ -51,7 +53,6 @@ async function startOf(context: Context, options: OptionValues): Promise<bigint>
   if (text === undefined) return instantOf(context.now);
   const start = await readOption('start', text, () => parseMoment(text, context.now));
   if (start >= instantOf(context.now)) return start;
-  const { formatMoment } = await import('./ui/rollout.ts');
   throw await usage(
     '--start',
     `${formatMoment(dateOfInstant(start))}: it is in the past; expected a time after ${formatMoment(context.now)}`,
@@ -73,6 +74,15 @@ export async function readPolicy(context: Context, options: OptionValues, name: 
   }
   const { openWorkspace } = await import('../lib/workspace/workspace.ts');
   return readWavePolicy(await openWorkspace(pathOf(context, textOption(options, 'workspace') ?? '.')), name);
+}
+
+/** Who is offered a release when, to come after its name and a colon. */
+export function scheduleSentence(waves: Waves, ends: Date | undefined, now: Date): string {
+  const times = Object.values(waves);
+  const [first] = times;
+  if (first === undefined || ends === undefined) return 'every host is offered it once this is published.';
+  if (times.length === 1) return `every host is offered it at ${formatMomentFrom(ends, now)}.`;
+  return `${count(times.length, 'wave')}: the first hosts are offered it at ${formatMomentFrom(new Date(first), now)}, the last ones at ${formatMomentFrom(ends, now)}.`;
 }
 
 /** The moment for which an edit is computed, `--lead` from now: a whole second. @throws GantryError `usage/option` */

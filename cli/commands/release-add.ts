@@ -1,17 +1,19 @@
+import { isUtf8 } from 'node:buffer';
 import type { AddedRelease } from '../../lib/publish/release.ts';
 import type { PrepareProgress } from '../../lib/workspace/compress-image.ts';
 import type { RepositoryName } from '../../lib/workspace/config.ts';
 import type { MigrationInput, ReleaseInput } from '../../lib/workspace/prepare-release.ts';
 import type { ExtraTarget } from '../../lib/workspace/prepare-targets.ts';
 import type { Context } from '../context.ts';
-import { repositoriesOf } from '../edits.ts';
+import { repositoriesOf, titleOf } from '../edits.ts';
 import { dryRunOption, isSet, listOf, numberOption, pathOf, repositoriesOptions, textOption } from '../options.ts';
 import type { CommandSpec, OptionSpec, OptionValues, Outcome } from '../program.ts';
 import { openWorkspaceSession, type WorkspaceSession } from '../session.ts';
+import { describeFindings } from '../ui/findings.ts';
 import { formatBytes } from '../ui/format.ts';
 import type { Progress } from '../ui/progress.ts';
 import { table } from '../ui/table.ts';
-import { policyFromOptions } from '../waves.ts';
+import { policyFromOptions, scheduleSentence } from '../waves.ts';
 
 const imageOptions: readonly OptionSpec[] = [
   { flags: '--boot <file>', description: 'boot partition image; like the others raw, lz4 or zstd', required: true },
@@ -71,16 +73,31 @@ export const add: CommandSpec = {
     const inputs: ReleaseInput[] = [];
     for (const repository of repositories) inputs.push({ ...shared, ...(await inputFor(context, options, repository, version)) });
     const { checkRelease } = await import('../../lib/publish/release.ts');
-    for (const input of inputs) await checkRelease(session.workspace, session.store, input);
+    const { rolloutStatus } = await import('../../lib/release/rollout-status.ts');
+    const sentences = new Map<RepositoryName, string>();
+    for (const input of inputs) {
+      const { update } = await checkRelease(session.workspace, session.store, { ...input, now: context.now });
+      const { ends } = rolloutStatus(update, context.now);
+      sentences.set(input.repository, `${titleOf(update)}: ${scheduleSentence(update.waves, ends, context.now)}`);
+    }
+    for (const sentence of sentences.values()) context.say(sentence);
     if (isSet(options, 'dryRun')) {
       const names = repositories.map(({ variant, arch }) => `${variant}/${arch}`);
-      return { json: { dryRun: true, version, repositories }, lines: [`Would draft release ${version} of ${names.join(', ')}.`] };
+      return {
+        json: { dryRun: true, version, repositories: repositories.map((one) => ({ ...one, sentence: sentences.get(one) })) },
+        lines: [`Would draft release ${version} of ${names.join(', ')}.`],
+      };
     }
-    return addAll(context, session, inputs);
+    return addAll(context, session, inputs, sentences);
   },
 };
 
-async function addAll(context: Context, session: WorkspaceSession, inputs: readonly ReleaseInput[]): Promise<Outcome> {
+async function addAll(
+  context: Context,
+  session: WorkspaceSession,
+  inputs: readonly ReleaseInput[],
+  sentences: ReadonlyMap<RepositoryName, string>,
+): Promise<Outcome> {
   const { withWorkspaceLock } = await import('../../lib/workspace/workspace.ts');
   const { addRelease } = await import('../../lib/publish/release.ts');
   const added: (AddedRelease & { readonly repository: RepositoryName })[] = [];
@@ -92,19 +109,26 @@ async function addAll(context: Context, session: WorkspaceSession, inputs: reado
     }
   });
   return {
-    json: { releases: added.map(({ release, repository, draftPath }) => ({ ...repository, ...release, draft: draftPath })) },
+    json: {
+      releases: added.map(({ release, repository, draftPath, warnings }) => ({
+        ...repository,
+        ...release,
+        sentence: sentences.get(repository),
+        warnings,
+        draft: draftPath,
+      })),
+    },
     lines: [...added.flatMap(describe), '', 'Next: gantry sign && gantry publish'],
   };
 }
 
-function describe({ release, repository }: AddedRelease & { readonly repository: RepositoryName }): readonly string[] {
+function describe({ release, repository, warnings }: AddedRelease & { readonly repository: RepositoryName }): readonly string[] {
   const rows = release.targets.map(({ path, object }) => [`  ${path}`, formatBytes(object.lengthBytes)]);
-  const isStock = release.targets.some(({ path }) => path.endsWith('-root.ext4.lz4'));
   return [
     `Drafted release ${release.version} of ${repository.variant}/${repository.arch}: ${formatBytes(release.rawBytes)} of images, ${formatBytes(release.publishedBytes)} to publish.`,
     ...table(rows, { head: ['  target', 'size'], right: [1] }),
     ...(release.asTheyAre.length === 0 ? [] : ['', `Compressed already and published as they are: ${release.asTheyAre.join(', ')}.`]),
-    ...(isStock ? [] : ['', 'Stock Bottlerocket hosts cannot install it: they read lz4 only (--compression both serves everybody).']),
+    ...(warnings.length === 0 ? [] : ['', ...describeFindings(warnings)]),
   ];
 }
 
@@ -151,10 +175,14 @@ const NOTES_MAX_BYTES = 1 << 16;
 async function notesOf(context: Context, options: OptionValues): Promise<string | undefined> {
   const file = textOption(options, 'notesFile');
   if (file === undefined) return textOption(options, 'notes');
+  const { GantryError, quote } = await import('../../lib/errors.ts');
+  const refuse = (problem: string): Error =>
+    new GantryError('usage/option', `Cannot use --notes-file ${problem}`, { option: '--notes-file' });
+  if (textOption(options, 'notes') !== undefined) throw refuse('together with --notes: expected one of them');
   const { readWholeFile } = await import('../../lib/files/read.ts');
-  return Buffer.from(await readWholeFile(pathOf(context, file), { maxBytes: NOTES_MAX_BYTES }))
-    .toString('utf8')
-    .trimEnd();
+  const bytes = await readWholeFile(pathOf(context, file), { maxBytes: NOTES_MAX_BYTES });
+  if (!isUtf8(bytes)) throw refuse(`${quote(file)}: it is not UTF-8; expected text`);
+  return Buffer.from(bytes).toString('utf8').trimEnd();
 }
 
 async function inputFor(

@@ -1,12 +1,10 @@
 /** The verbs that steer a published rollout: each drafts an edit, and says what hosts will see. */
-import type { Waves } from '../../lib/release/waves.ts';
 import { draftEdit, publishedIn, titleOf, updateIn, type Edit } from '../edits.ts';
 import { dryRunOption, repositoriesOptions, textOption } from '../options.ts';
 import type { CommandSpec, OptionSpec, OptionValues } from '../program.ts';
 import { removalSentence } from '../removal.ts';
-import { count } from '../ui/format.ts';
 import { formatMoment, formatMomentFrom, formatShare } from '../ui/rollout.ts';
-import { momentOf, wavesFromOptions } from '../waves.ts';
+import { momentOf, scheduleSentence, wavesFromOptions } from '../waves.ts';
 
 const VERSION = [['<version>', 'the release, for example 1.2.0']] as const;
 
@@ -58,14 +56,6 @@ export const set: CommandSpec = {
     });
   },
 };
-
-function scheduleSentence(waves: Waves, ends: Date | undefined, now: Date): string {
-  const times = Object.values(waves);
-  const [first] = times;
-  if (first === undefined || ends === undefined) return 'every host is offered it once this is published.';
-  if (times.length === 1) return `every host is offered it at ${formatMomentFrom(ends, now)}.`;
-  return `${count(times.length, 'wave')}: the first hosts are offered it at ${formatMomentFrom(new Date(first), now)}, the last ones at ${formatMomentFrom(ends, now)}.`;
-}
 
 export const pause: CommandSpec = {
   name: 'pause',

@@ -50,15 +50,17 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'keys/example': 'make your own with: gantry key generate root-a root-b root-c targets online',
 
   'release/bad-version': 'write it like 1.2.3, without a leading v',
-  'release/duplicate': 'choose a higher version; a released version never changes',
+  'release/duplicate': ({ version }) => `choose a higher version; gantry release remove ${version} takes one that is only drafted away`,
   'release/not-newer': ({ newest }) => `choose a version above ${newest}`,
   'release/bad-manifest': LOOK,
   'release/bad-name': ({ what }) =>
     what === 'product'
       ? '--product NAME gives another one than the name of the directory'
       : what === 'migration'
-        ? 'rename the file: migrate_vVERSION_NAME, with the version that needs it first'
-        : undefined,
+        ? 'rename the file: migrate_vVERSION_NAME, with the version that needs it first; Release.toml names it with .lz4'
+        : what === 'extra target'
+          ? 'give it another name: --target NAME=FILE'
+          : 'choose another name',
   'release/bad-custom': 'gantry lint shows everything that is wrong with the repository',
   'release/bad-duration': 'write it like 30 minutes, 14d or 2 weeks',
   'release/bad-time': 'write it like 2026-12-01T09:00:00Z, or "in 2 hours"',

@@ -1,10 +1,12 @@
 /** Edits of what is released, as a draft on top of what is live: waves, recalls, removals. */
+import type { LintFinding } from '../errors.ts';
+import { verityImageBytes } from '../image/verity.ts';
 import { draftFrom, offerAfter, type Change, type Draft } from '../repository/draft.ts';
 import { remainingChanges, withoutLate, withoutSuperseded, type DroppedChange } from '../repository/draft-changes.ts';
 import { removeUpdate } from '../release/edit.ts';
 import type { UpdateName } from '../release/find.ts';
 import { orphansOf } from '../release/image-targets.ts';
-import type { Offer } from '../release/lint.ts';
+import { newFindings, type Offer } from '../release/lint.ts';
 import type { Store } from '../store/store.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { saveDraft } from '../workspace/draft-files.ts';
@@ -22,6 +24,8 @@ export interface PreparedEdit {
   readonly before: Offer;
   readonly after: Offer;
   readonly draft: Draft;
+  /** What it makes worse without breaking it: errors are refused. */
+  readonly warnings: readonly LintFinding[];
   /** Pauses and resumptions that waited in the draft for a moment which has passed: they could not be published any more. */
   readonly dropped: readonly DroppedChange[];
 }
@@ -47,7 +51,9 @@ export async function prepareEdit(
   const added = changesFor(before);
   const changes = [...withoutSuperseded(kept, added, standing), ...added];
   const draft = draftFrom(live.trusted, changes, { versions: live.versions, now, policy: workspace.expiry });
-  return { repository, published: standing, before, after: offerAfter(live.trusted, changes), draft, dropped };
+  const after = offerAfter(live.trusted, changes);
+  const warnings = newFindings(after, before, { now, treeBytes: verityImageBytes, published: standing.manifest });
+  return { repository, published: standing, before, after, draft, warnings, dropped };
 }
 
 /** The changes that take a release away: the update, and the targets that only it needs. @throws GantryError `release/unknown` */

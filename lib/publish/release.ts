@@ -1,10 +1,15 @@
 /** `release add`: from images to a draft on top of what is live. */
-import { GantryError } from '../errors.ts';
-import { draftFrom, manifestAfter, offerAfter, type Change, type Draft } from '../repository/draft.ts';
+import { GantryError, type LintFinding } from '../errors.ts';
+import { verityImageBytes } from '../image/verity.ts';
+import { findUpdate } from '../release/find.ts';
+import { assertReleasable, newFindings } from '../release/lint.ts';
+import type { Update } from '../release/manifest.ts';
+import { draftFrom, offerAfter, type Change, type Draft } from '../repository/draft.ts';
 import { remainingChanges } from '../repository/draft-changes.ts';
 import type { Store } from '../store/store.ts';
 import { saveDraft } from '../workspace/draft-files.ts';
 import { checkFiles, prepareRelease, type PreparedRelease, type ReleaseInput } from '../workspace/prepare-release.ts';
+import { planRelease } from '../workspace/plan-release.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import type { LiveState } from './live-state.ts';
@@ -13,6 +18,8 @@ import { readCurrent } from './live.ts';
 export interface AddedRelease {
   readonly release: PreparedRelease;
   readonly draft: Draft;
+  /** What it makes worse without breaking it: errors are refused. */
+  readonly warnings: readonly LintFinding[];
   /** Where the draft lies. */
   readonly draftPath: string;
 }
@@ -28,37 +35,44 @@ export async function addRelease(workspace: Workspace, store: Store, input: Rele
   const { live, earlier } = await checkRelease(workspace, store, input);
   const options = { versions: live.versions, now: input.now, policy: workspace.expiry };
   const release = await prepareRelease(workspace, input);
-  const draft = draftFrom(live.trusted, [...earlier, ...release.changes], options);
-  return { release, draft, draftPath: await saveDraft(workspace, input.repository, draft) };
+  const changes = [...earlier, ...release.changes];
+  const draft = draftFrom(live.trusted, changes, options);
+  const warnings = newFindings(offerAfter(live.trusted, changes), offerAfter(live.trusted, earlier), {
+    now: input.now,
+    treeBytes: verityImageBytes,
+    published: live.trusted.manifest,
+  });
+  return { release, draft, warnings, draftPath: await saveDraft(workspace, input.repository, draft) };
 }
 
 /**
- * Learns what can be learnt before minutes of compression: the version, the waves, and that the files are there.
+ * Learns what can be learnt before minutes of compression: the version, the waves, the names, whether migrations lead there, and
+ * that the files are there.
  *
- * @returns what is live, and the changes of a draft that waits
- * @throws GantryError `release/…`, `files/missing`, `files/not-readable`, `image/empty`
+ * @returns what is live, the changes of a draft that waits, and the update as it will be, but for the build in its image names
+ * @throws GantryError `release/…`, `tuf/bad-target-path`, `files/missing`, `files/not-readable`, `image/empty`
  */
 export async function checkRelease(
   workspace: Workspace,
   store: Store,
-  input: ReleaseInput,
-): Promise<{ readonly live: LiveState; readonly earlier: readonly Change[] }> {
-  const { repository, version, about } = input;
+  input: ReleaseInput & { readonly now: Date },
+): Promise<{ readonly live: LiveState; readonly earlier: readonly Change[]; readonly update: Update }> {
+  const { repository, version, now } = input;
   const { live, draft } = await readCurrent(workspace, store, repository);
   const earlier = remainingChanges(draft?.changes ?? [], offerAfter(live.trusted, []));
   refuseDrafted(earlier, repository, version);
-  // The update without its images is enough to learn whether it may be added.
-  const update = { ...repository, version, images: { boot: 'boot', root: 'root', hash: 'hash' }, ...about };
-  manifestAfter(live.trusted, [...earlier, { kind: 'add-update', update }]);
+  const planned = planRelease(workspace, input, offerAfter(live.trusted, earlier));
+  const offer = offerAfter(live.trusted, [...earlier, ...planned]);
+  assertReleasable(offer, offerAfter(live.trusted, []), { now, treeBytes: verityImageBytes });
   await checkFiles(input);
-  return { live, earlier };
+  return { live, earlier, update: findUpdate(offer.manifest, { ...repository, version }) };
 }
 
 function refuseDrafted(earlier: readonly Change[], { variant, arch }: RepositoryName, version: string): void {
   if (!earlier.some((change) => change.kind === 'add-update' && change.update.version === version)) return;
   throw new GantryError(
     'release/duplicate',
-    `Cannot draft ${version} of ${variant}/${arch}: it is drafted already; expected another version, or the draft removed from drafts/${variant}/${arch}.json`,
+    `Cannot draft ${version} of ${variant}/${arch}: it is drafted already; expected another version, or the drafted one removed`,
     { version, variant, arch },
   );
 }

@@ -42,15 +42,25 @@ export function lintMissingManifest(): readonly LintFinding[] {
 }
 
 /**
+ * What an edit makes worse; what was wrong before is not said again.
+ *
+ * @param published what hosts are told now; with a draft that waits, that is not `before`
+ */
+export function newFindings(offer: Offer, before: Offer, options: LintOptions & { readonly published: Manifest }): readonly LintFinding[] {
+  const known = new Set(reportedOn(before, options.published, options).flatMap(({ breaches }) => breaches));
+  return reportedOn(offer, options.published, options).flatMap(({ finding, breaches }) =>
+    breaches.some((breach) => !known.has(breach)) ? [finding] : [],
+  );
+}
+
+/**
  * Refuses what would make a release worse than it is: errors that were there before can be corrected one after the other.
  *
  * @throws GantryError `release/lint`
  */
 export function assertReleasable(offer: Offer, before: Offer, options: LintOptions): void {
-  const known = new Set(reportedOn(before, before.manifest, options).flatMap(({ breaches }) => breaches));
-  const findings = reportedOn(offer, before.manifest, options).flatMap(({ finding, breaches }) =>
-    finding.severity === 'error' && breaches.some((breach) => !known.has(breach)) ? [finding] : [],
-  );
+  const found = newFindings(offer, before, { ...options, published: before.manifest });
+  const findings = found.filter(({ severity }) => severity === 'error');
   const [first] = findings;
   if (first === undefined) return;
   const more = findings.length === 1 ? '' : ` (and ${findings.length - 1} more)`;

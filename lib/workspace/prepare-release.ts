@@ -17,7 +17,7 @@ import type { JsonObject } from '../tuf/types.ts';
 import { compressImage, type CompressedImage, type PrepareProgress } from './compress-image.ts';
 import type { RepositoryName } from './config.ts';
 import type { ObjectRef } from './objects.ts';
-import { prepareExtraTarget, prepareMigration, type ExtraTarget, type PreparedTarget } from './prepare-targets.ts';
+import { checkMigration, prepareExtraTarget, prepareMigration, type ExtraTarget, type PreparedTarget } from './prepare-targets.ts';
 import type { Workspace } from './workspace.ts';
 
 export interface ReleaseInput {
@@ -86,7 +86,7 @@ export async function prepareRelease(workspace: Workspace, input: ReleaseInput):
 /**
  * Fails before minutes of compression, not after.
  *
- * @throws GantryError `files/missing`, `files/not-readable`, `image/empty`
+ * @throws GantryError `files/missing`, `files/not-readable`, `image/empty`, `image/bad-input`
  */
 export async function checkFiles({
   images,
@@ -94,7 +94,7 @@ export async function checkFiles({
   extraTargets,
 }: Pick<ReleaseInput, 'images' | 'migrations' | 'extraTargets'>): Promise<void> {
   for (const image of IMAGES) await refuseUnusable(`the ${image} image`, images[image]);
-  for (const file of migrations?.files ?? []) await refuseUnusable('a migration', file);
+  for (const file of migrations?.files ?? []) await checkMigration(file);
   for (const { name, file } of extraTargets ?? []) await refuseUnusable(`the target ${quote(name)}`, file);
 }
 

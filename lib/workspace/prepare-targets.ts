@@ -40,7 +40,12 @@ export async function findMigrationFiles(paths: readonly string[]): Promise<read
       throw fromSystemError(error, path, 'read');
     });
     const names = found.isDirectory() ? (await readdir(path)).toSorted().map((name) => join(path, name)) : [path];
-    files.push(...names.filter((name) => !basename(name).startsWith('.')));
+    const own = names.filter((name) => !basename(name).startsWith('.'));
+    if (own.length === 0) {
+      const problem = `Cannot use ${quote(path)} as migrations: the directory is empty; expected files with names like "migrate_v1.2.0_add-setting"`;
+      throw new GantryError('release/bad-name', problem, { what: 'migration', name: basename(path) });
+    }
+    files.push(...own);
   }
   for (const file of files) migrationTarget(file);
   return files;
@@ -57,19 +62,38 @@ export function migrationTarget(file: string): string {
   );
 }
 
+/**
+ * A file with something in it, and lz4 where its name says so.
+ *
+ * @throws GantryError `files/missing`, `files/not-readable`, `image/empty`, `image/bad-input`
+ */
+export async function checkMigration(path: string): Promise<void> {
+  const file = await openStableFile(path);
+  try {
+    if (file.lengthBytes === 0)
+      throw new GantryError('image/empty', `Cannot release ${quote(path)} as a migration: it is empty; expected some bytes`, {
+        what: path,
+      });
+    if (!path.endsWith('.lz4') || (await isLz4(file.read()))) return;
+    const problem = `Cannot use ${quote(path)} as a migration: its name says lz4, and it is none; expected an lz4 frame, or another name`;
+    throw new GantryError('image/bad-input', problem, { path });
+  } finally {
+    await file.close();
+  }
+}
+
+async function isLz4(content: AsyncIterable<Uint8Array>): Promise<boolean> {
+  for await (const chunk of content) return Buffer.from(chunk.subarray(0, 4)).toString('hex') === LZ4_MAGIC;
+  return false;
+}
+
 /** Compressed as hosts expect it, unless it is already. */
 export async function prepareMigration(workspace: Workspace, path: string, signal: AbortSignal | undefined): Promise<PreparedTarget> {
   const file = await openStableFile(path);
   try {
-    let magic = '';
-    for await (const chunk of file.read()) {
-      magic = Buffer.from(chunk.subarray(0, 4)).toString('hex');
-      break;
-    }
-    const content =
-      magic === LZ4_MAGIC
-        ? file.read()
-        : compressLz4(file.read(), { contentSizeBytes: file.lengthBytes, ...(signal === undefined ? {} : { signal }) });
+    const content = (await isLz4(file.read()))
+      ? file.read()
+      : compressLz4(file.read(), { contentSizeBytes: file.lengthBytes, ...(signal === undefined ? {} : { signal }) });
     const object = await addObject(workspace, content);
     await file.assertUnchanged();
     return { path: migrationTarget(path), object };
