@@ -76,7 +76,7 @@ function indexFor(bounds: readonly number[], seed: number): number {
 }
 
 /** Hosts do not look beyond 2048: what is there is inert. */
-function isInert(bound: number | undefined): boolean {
+export function isInert(bound: number | undefined): boolean {
   return bound === undefined || bound > SEEDS;
 }
 
@@ -122,8 +122,12 @@ export function readySeeds(schedule: WaveSchedule, now: Instant, rule: WaveRule 
   return ready;
 }
 
-/** The seed's moment in the wave that ends at this index, before the wave's ends cut it. */
-function targetOf(schedule: WaveSchedule, index: number, seed: number, rule: WaveRule): Instant {
+/**
+ * The seed's moment in the wave that ends at this index, before the wave's ends cut it: stock hosts compute it first.
+ *
+ * @throws RangeError when no wave ends there
+ */
+export function targetOf(schedule: WaveSchedule, index: number, seed: number, rule: WaveRule): Instant {
   const [start, end] = [waveAt(schedule, index - 1), waveAt(schedule, index)];
   if (start === undefined || end === undefined) throw new RangeError(`there is no wave that ends at ${index}`);
   const step = divide(end.time - start.time, BigInt(end.bound - start.bound));

@@ -53,8 +53,29 @@ function decodeUtf8(bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    throw badManifest({ line: 1, column: 1 }, [], 'it is not UTF-8; expected JSON text', cause);
+    const { place, byte } = firstBadByte(bytes);
+    throw badManifest(place, [], `the byte 0x${byte.toString(16).padStart(2, '0')} is not UTF-8; expected JSON text`, cause);
   }
+}
+
+const REPLACEMENT = '\uFFFD';
+
+/** A lossy decoder puts U+FFFD where bytes are bad; where the bytes have one themselves, it is none of those. */
+function firstBadByte(bytes: Uint8Array): { readonly place: Place; readonly byte: number } {
+  const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
+  const genuine = Buffer.from(REPLACEMENT);
+  let offset = 0;
+  let from = 0;
+  for (let at = text.indexOf(REPLACEMENT); at !== -1; at = text.indexOf(REPLACEMENT, from)) {
+    offset += Buffer.byteLength(text.slice(from, at));
+    if (Buffer.compare(bytes.subarray(offset, offset + genuine.length), genuine) !== 0) {
+      const lines = text.slice(0, at).split(/\r\n|\r|\n/u);
+      return { place: { line: lines.length, column: (lines.at(-1) ?? '').length + 1 }, byte: bytes[offset] ?? 0 };
+    }
+    offset += genuine.length;
+    from = at + 1;
+  }
+  throw new RangeError('the bytes are UTF-8');
 }
 
 interface OpenObject {

@@ -18,6 +18,8 @@ const MAX_LENGTH = 100;
 /** chrono's dates end with this year, in local time and in UTC. */
 const LAST_YEAR = 262_142;
 const LAST_MS = Date.UTC(LAST_YEAR + 1, 0, 1) - 1;
+/** Whoever computes beyond it in chrono's dates stops with a panic. */
+export const LAST_INSTANT: Instant = BigInt(LAST_MS) * 1_000_000n + 999_999n;
 
 /**
  * To the nanosecond; undefined when hosts would refuse the text. A leap second is read as the second after it, which is how it is

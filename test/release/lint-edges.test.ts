@@ -272,10 +272,10 @@ const EDGES: readonly Edge[] = [
   },
   {
     rule: 'wave-overflow',
-    what: 'more than 100 years of 365 days between two waves',
-    at: 'manifest.updates[0].waves["20"]',
-    broken: waves({ '0': '2026-06-02T00:00:00Z', '20': '2126-05-09T00:00:01Z' }),
-    clean: waves({ '0': '2026-06-02T00:00:00Z', '20': '2126-05-09T00:00:00Z' }),
+    what: 'a nanosecond beyond the end of the year 262142, not before it',
+    at: 'manifest.updates[0].waves["1001"]',
+    broken: waves({ '1000': '2026-06-02T00:00:00Z', '1001': '2286-04-10T17:17:12.167832168Z' }),
+    clean: waves({ '1000': '2026-06-02T00:00:00Z', '1001': '2286-04-10T17:17:12.167832167Z' }),
   },
 ];
 
@@ -293,6 +293,42 @@ for (const { rule, what, at, broken, clean } of EDGES) {
     );
   });
 }
+
+test('lintRelease() computes the overflow from the date at which a wave starts, and from its width', () => {
+  const rulesOf = (schedule: Update['waves']): readonly string[] =>
+    lintRelease(waves(schedule), emptyManifest(), OPTIONS).flatMap(({ rule }) => (rule === 'wave-overflow' ? [rule] : []));
+  // As long as in the wave that is just right, and it starts a second later.
+  assert.deepEqual(rulesOf({ '1000': '2026-06-02T00:00:01Z', '1001': '2286-04-10T17:17:13.167832167Z' }), ['wave-overflow']);
+  // Thousands of years, in a wave whose step is small enough; and one at which hosts do not look.
+  assert.deepEqual(rulesOf({ '0': '2026-06-02T00:00:00Z', '2047': '9999-01-01T00:00:00Z' }), []);
+  assert.deepEqual(rulesOf({ '1000': '2026-06-02T00:00:00Z', '2049': '+200000-01-01T00:00:00Z' }), []);
+});
+
+test('lintRelease() looks at the schedule that was meant, and at the one that a pause keeps', () => {
+  const plain = { '0': '2026-06-02T00:00:00Z', '2047': '2026-06-03T00:00:00Z' };
+  const [beyond, unordered, over, far] = [
+    { '0': '2026-06-02T00:00:00Z', '2048': '2026-06-03T00:00:00Z' },
+    { '0': '2026-06-03T00:00:00Z', '20': '2026-06-02T00:00:00Z' },
+    { '0': '2026-05-01T00:00:00Z', '20': '2026-05-02T00:00:00Z' },
+    { '1000': '2026-06-02T00:00:00Z', '1001': '2300-01-01T00:00:00Z' },
+  ];
+  const found = (gantry: Update['gantry'], published: Manifest = emptyManifest()): readonly string[] =>
+    lintRelease(only({ waves: plain, ...(gantry === undefined ? {} : { gantry }) }), published, OPTIONS)
+      .filter(({ rule }) => rule.startsWith('wave'))
+      .map(({ rule, at }) => `${rule} ${at.replace('manifest.updates[0].', '')}`);
+  const paused = (schedule: Update['waves']): Update['gantry'] => ({ paused: { at: '2026-06-01T12:00:00Z', waves: schedule } });
+  assert.deepEqual(found({ waves: beyond }), ['wave-bound gantry.waves["2048"]']);
+  assert.deepEqual(found({ waves: unordered }), ['waves-unordered gantry.waves["20"]']);
+  assert.deepEqual(found({ waves: over }), ['waves-past gantry.waves']);
+  // Agents count from the wave's start, and end within it.
+  assert.deepEqual(found({ waves: far }), []);
+  assert.deepEqual(found(paused(beyond)), ['wave-bound gantry.paused.waves["2048"]']);
+  assert.deepEqual(found(paused(unordered)), ['waves-unordered gantry.paused.waves["20"]']);
+  assert.deepEqual(found(paused(far)), ['wave-overflow gantry.paused.waves["1001"]']);
+  assert.deepEqual(found(paused(over)), []);
+  // What was published as the schedule of stock hosts is not new when it comes back as the one that was meant.
+  assert.deepEqual(found({ waves: over }, waves(over).manifest), []);
+});
 
 test('every rule has an edge', () => {
   const covered = new Set([...EDGES.map(({ rule }) => rule), ...lintMissingManifest().map(({ rule }) => rule)]);

@@ -129,7 +129,7 @@ const BROKEN: Readonly<Record<string, readonly [Offer, ...string[]]>> = {
   'wave-bound': [waves({ '0': '2026-06-02T00:00:00Z', '2049': '2026-06-03T00:00:00Z' })],
   'waves-unordered': [waves({ '0': '2026-06-02T00:00:00Z', '20': '2026-06-02T00:00:00Z' })],
   'waves-past': [waves({ '0': '2026-05-02T00:00:00Z', '20': '2026-06-01T12:00:00Z' })],
-  'wave-overflow': [waves({ '0': '2026-06-02T00:00:00Z', '20': '2326-06-02T00:00:00Z' })],
+  'wave-overflow': [waves({ '1000': '2026-06-02T00:00:00Z', '1001': '2326-06-02T00:00:00Z' })],
 };
 
 test('lintRelease() finds nothing wrong with two releases, a migration, and a file of the publisher', () => {

@@ -119,3 +119,24 @@ test('parseManifest() reads 20,000 members of one object one by one, not pair by
   const [read] = parseText(`{"migrations": {}, "updates": [${update}]}`).updates;
   assert.equal(Object.keys(read?.waves ?? {}).length, 20_000);
 });
+
+test('parseManifest() names the line and the column of the first byte that is not UTF-8', () => {
+  const refused = (bytes: readonly (string | number)[], at: string, byte: string): void => {
+    const whole = Buffer.concat(bytes.map((part) => (typeof part === 'string' ? Buffer.from(part) : Buffer.from([part]))));
+    assert.throws(() => parseManifest(whole), {
+      code: 'release/bad-manifest',
+      details: { at },
+      message: `Cannot read the manifest: ${at}: the byte ${byte} is not UTF-8; expected JSON text`,
+    });
+  };
+  refused([0xff], 'line 1, column 1', '0xff');
+  refused(['{\n  "updates": "', 0x80, '"', 0xff], 'line 2, column 15', '0x80');
+  refused(['{\r\n\n\r"é😀\uFFFD', 0xc3, '"}'], 'line 4, column 6', '0xc3');
+  // A surrogate, an overlong form, and a character that is cut off by the end.
+  refused(['\uFFFD\uFFFD', 0xed, 0xa0, 0x80], 'line 1, column 3', '0xed');
+  refused(['{', 0xc0, 0xaf], 'line 1, column 2', '0xc0');
+  refused(['{', 0xef, 0xbf], 'line 1, column 2', '0xef');
+  // Genuine ones without number are passed in linear time.
+  const many = Buffer.concat([Buffer.from('\uFFFD'.repeat(2_000_000)), Buffer.from([0xff])]);
+  assert.throws(() => parseManifest(many), { details: { at: 'line 1, column 2000001' } });
+});

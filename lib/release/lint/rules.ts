@@ -160,7 +160,7 @@ const RULES: Readonly<Record<ReleaseRuleId, Omit<ReleaseRule, 'id'>>> = {
   },
   'wave-overflow': {
     severity: 'error',
-    wants: 'wave times within 100 years of each other',
+    wants: 'wave times that are dates still when their distance is multiplied by the seeds of a wave',
     who: 'stock hosts compute a date beyond the year 262142 and stop with a panic',
     fix: 'gantry wave pause holds hosts without it',
   },
