@@ -61,7 +61,7 @@ export async function draftEdit(context: Context, options: OptionValues, edit: E
       context.say(`${titleOf({ ...repository, version: edit.version })}: there is no such release; nothing changes there.`);
     for (const { sentence } of prepared) context.say(sentence);
     const drafts: string[] = [];
-    if (!dryRun) for (const one of prepared) drafts.push(await saveEdit(session.workspace, one));
+    if (!dryRun) for (const one of prepared) drafts.push(...[(await saveEdit(session.workspace, one)) ?? []].flat());
     return {
       json: {
         ...(dryRun ? { dryRun } : {}),
@@ -69,7 +69,7 @@ export async function draftEdit(context: Context, options: OptionValues, edit: E
         repositories: prepared.map(({ repository, sentence, draft, warnings }) => ({
           ...repository,
           sentence,
-          ...deadline(draft.changes),
+          ...deadline(draft?.changes ?? []),
           warnings,
         })),
         ...(without.length === 0 ? {} : { without: without.map(({ repository }) => repository) }),
@@ -77,11 +77,17 @@ export async function draftEdit(context: Context, options: OptionValues, edit: E
       },
       lines: [
         ...describeFindings(prepared.flatMap(({ warnings }) => warnings)),
-        ...(dryRun ? ['Nothing was drafted.'] : ['Drafted. Hosts see it when it is published.', '', 'Next: gantry sign && gantry publish']),
+        ...(dryRun ? ['Nothing was drafted.'] : nextSteps(drafts)),
       ],
     };
   };
   return dryRun ? work() : withWorkspaceLock(session.workspace, work);
+}
+
+function nextSteps(drafts: readonly string[]): readonly string[] {
+  return drafts.length === 0
+    ? ['Nothing else was drafted, so nothing waits any more.']
+    : ['Drafted. Hosts see it when it is published.', '', 'Next: gantry sign && gantry publish'];
 }
 
 /** Whoever drafted it believes that it waits. */

@@ -5,6 +5,7 @@ import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { download } from './download.ts';
 import { gc } from './gc.ts';
+import { draft } from './draft.ts';
 import { init } from './init.ts';
 import { key } from './key.ts';
 import { lint } from './lint.ts';
@@ -25,6 +26,7 @@ export const commands: readonly CommandSpec[] = [
   root,
   release,
   wave,
+  draft,
   sign,
   status,
   publish,

@@ -108,7 +108,8 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
     'publish a root that lists the old and the new keys first, refresh with the new ones, then drop the old ones',
   'repository/bad-threshold': 'gantry root init --threshold root=2 sets it',
   'repository/bad-policy': 'write it like 14d or 2 weeks, in policies/expiry.toml',
-  'repository/bad-draft': 'remove the draft and make it again; what is published is not affected',
+  'repository/bad-draft': ({ at }) =>
+    `${at === 'drafts/root.json' ? 'remove it' : 'gantry draft discard removes it'}, then make it again; what is published is not affected`,
   'repository/bad-change': 'gantry release list shows what is published',
   'repository/moved-on': SIGN_AND_PUBLISH,
 

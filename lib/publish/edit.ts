@@ -2,7 +2,7 @@
 import type { LintFinding } from '../errors.ts';
 import { verityImageBytes } from '../image/verity.ts';
 import { draftFrom, offerAfter, type Change, type Draft } from '../repository/draft.ts';
-import { remainingChanges, withoutLate, withoutSuperseded, type DroppedChange } from '../repository/draft-changes.ts';
+import { remainingChanges, withoutLate, withoutSuperseded, withoutUndone, type DroppedChange } from '../repository/draft-changes.ts';
 import { removeUpdate } from '../release/edit.ts';
 import type { UpdateName } from '../release/find.ts';
 import { orphansOf } from '../release/image-targets.ts';
@@ -11,7 +11,7 @@ import type { Store } from '../store/store.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { saveDraft } from '../workspace/draft-files.ts';
 import type { Workspace } from '../workspace/workspace.ts';
-import { readCurrent } from './live.ts';
+import { forgetDraft, readCurrent } from './live.ts';
 
 export type { DroppedChange } from '../repository/draft-changes.ts';
 
@@ -23,7 +23,8 @@ export interface PreparedEdit {
   /** The same, or what they would be told by a draft that waits. */
   readonly before: Offer;
   readonly after: Offer;
-  readonly draft: Draft;
+  /** Undefined: nothing is left to change. */
+  readonly draft: Draft | undefined;
   /** What it makes worse without breaking it: errors are refused. */
   readonly warnings: readonly LintFinding[];
   /** Pauses and resumptions that waited in the draft for a moment which has passed: they could not be published any more. */
@@ -48,9 +49,10 @@ export async function prepareEdit(
   const drafted = remainingChanges(waiting?.changes ?? [], standing);
   const { kept, dropped } = withoutLate(drafted, standing, now);
   const before = offerAfter(live.trusted, kept);
-  const added = changesFor(before);
-  const changes = [...withoutSuperseded(kept, added, standing), ...added];
-  const draft = draftFrom(live.trusted, changes, { versions: live.versions, now, policy: workspace.expiry });
+  const { kept: rest, added } = withoutUndone(kept, changesFor(before));
+  const changes = [...withoutSuperseded(rest, added, standing), ...added];
+  const options = { versions: live.versions, now, policy: workspace.expiry };
+  const draft = changes.length === 0 ? undefined : draftFrom(live.trusted, changes, options);
   const after = offerAfter(live.trusted, changes);
   const warnings = newFindings(after, before, { now, treeBytes: verityImageBytes, published: standing.manifest });
   return { repository, published: standing, before, after, draft, warnings, dropped };
@@ -66,7 +68,11 @@ export function removalOf({ manifest, targets }: Offer, update: UpdateName): rea
   ];
 }
 
-/** @returns where the draft lies */
-export async function saveEdit(workspace: Workspace, { repository, draft }: PreparedEdit): Promise<string> {
+/** @returns where the draft lies; undefined when nothing is left of it, and it was removed */
+export async function saveEdit(workspace: Workspace, { repository, draft }: PreparedEdit): Promise<string | undefined> {
+  if (draft === undefined) {
+    await forgetDraft(workspace, repository);
+    return undefined;
+  }
   return saveDraft(workspace, repository, draft);
 }

@@ -79,6 +79,44 @@ export function withoutSuperseded(changes: readonly Change[], added: readonly Ch
   });
 }
 
+/**
+ * Removing a release that is only drafted takes it out of the draft: all that came with it, and what was done with it since.
+ *
+ * @returns the changes that stay, and what is left to add
+ */
+export function withoutUndone(
+  changes: readonly Change[],
+  added: readonly Change[],
+): { readonly kept: readonly Change[]; readonly added: readonly Change[] } {
+  const undone = changes.filter((change): change is AddedRelease => change.kind === 'add-update' && added.some(removes(change.update)));
+  const isUndone = (name: UpdateName): boolean => undone.some(({ update }) => isSame(update, name));
+  const parts = new Set<Change>(undone.flatMap((release) => partsOf(changes, release)));
+  const paths = new Set([...parts].flatMap((change) => (change.kind === 'put-target' ? [change.path] : [])));
+  return {
+    // A removal that comes before is of the release that was published under this name.
+    kept: changes.filter(
+      (change) => !parts.has(change) && !('update' in change && change.kind !== 'remove-update' && isUndone(change.update)),
+    ),
+    added: added.filter((change) => {
+      if (change.kind === 'remove-update') return !isUndone(change.update);
+      return !(change.kind === 'remove-target' && paths.has(change.path));
+    }),
+  };
+}
+
+type AddedRelease = Extract<Change, { readonly kind: 'add-update' }>;
+
+function removes(name: UpdateName): (change: Change) => boolean {
+  return (change) => change.kind === 'remove-update' && isSame(change.update, name);
+}
+
+/** A release is drafted as its targets, the migrations that it brings, and the update, in this order. */
+function partsOf(changes: readonly Change[], release: AddedRelease): readonly Change[] {
+  const end = changes.indexOf(release);
+  const start = changes.slice(0, end).findLastIndex(({ kind }) => kind !== 'put-target' && kind !== 'set-migrations') + 1;
+  return changes.slice(start, end);
+}
+
 function isSteering(change: Change): change is Extract<Change, { readonly kind: 'set-waves' | 'accelerate-waves' }> {
   return change.kind === 'set-waves' || change.kind === 'accelerate-waves';
 }

@@ -1,10 +1,10 @@
 /** What `gantry release` and `gantry wave` say of an edit before anything is signed, and what they refuse. */
 import assert from 'node:assert/strict';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test, type TestContext } from 'node:test';
-import { ADD } from '../support/cli.ts';
-import { copyOf, publish, rolloutTemplate, type Desk } from '../support/desk.ts';
+import { ADD, gantry } from '../support/cli.ts';
+import { copyOf, drafts, publish, rolloutTemplate, type Desk } from '../support/desk.ts';
 
 let template = '';
 const cleanups: (() => Promise<void>)[] = [];
@@ -52,7 +52,6 @@ test('gantry release add says what hosts will see and when, and what the release
   assert.match(stdout, /^! stock-excluded: manifest\.updates\[2\]\.images: stock hosts cannot install 1\.3\.0 /mu);
   // Not what is said of older releases as well.
   assert.doesNotMatch(stdout, /1\.2\.0/u);
-  await desk.run('release', 'remove', '1.3.0', '--dry-run');
   assert.deepEqual(warned(await desk.json('release', 'add', '1.4.0', ...IMAGES, '--compression', 'lz4'), 'releases'), ['image-sizes']);
 });
 
@@ -119,4 +118,47 @@ test('gantry release add refuses files whose names are taken, and two sources of
   const add = ['release', 'add', '1.3.0', ...IMAGES, '--notes-file', 'notes.txt'] as const;
   await desk.refused(2, /--notes-file together with --notes: expected one of them/u, ...add, '--notes', 'x');
   await desk.refused(2, /--notes-file "notes\.txt": it is not UTF-8/u, ...add);
+});
+
+test('gantry release remove takes a release that is only drafted out of the draft, and nothing else', async (t) => {
+  const desk = await underWay(t);
+  await desk.run('wave', 'set', '1.2.0', '--policy', 'ohno');
+  const before = await drafts(desk.workspace);
+  await writeFile(join(desk.workspace, 'migrate_v1.3.0_add'), 'a program');
+  const more = ['--migrations', 'migrate_v1.3.0_add', '--target', 'extra.img=boot.img'] as const;
+  await desk.run('release', 'add', '1.3.0', ...IMAGES, ...more);
+  await desk.run('wave', 'set', '1.3.0', '--policy', 'ohno');
+  const { stderr } = await desk.run('release', 'remove', '1.3.0');
+  assert.match(stderr, /^metal\/x86_64 1\.3\.0: it was drafted only, and no host will see it, and 8 targets of it go with it\.$/mu);
+  const changesIn = (texts: readonly string[]): unknown =>
+    (JSON.parse((texts[0] ?? '').replace(/^\S+ /u, '')) as { changes: unknown }).changes;
+  assert.deepEqual(changesIn(await drafts(desk.workspace)), changesIn(before));
+  await publish(desk);
+  // A draft that held nothing else is gone.
+  await desk.run('release', 'add', '1.3.0', ...IMAGES);
+  assert.match((await desk.run('wave', 'abort', '1.3.0', '--dry-run')).stdout, /^Nothing was drafted\.$/mu);
+  assert.match((await desk.run('wave', 'abort', '1.3.0')).stdout, /^Nothing else was drafted, so nothing waits any more\.$/mu);
+  assert.deepEqual(await drafts(desk.workspace), []);
+  assert.deepEqual(await readdir(join(desk.workspace, '.gantry', 'objects')), []);
+});
+
+test('gantry draft discard throws a draft away, one that cannot be read too, and asks before', async (t) => {
+  const desk = await underWay(t);
+  await desk.refused(3, /draft of metal\/x86_64: nothing waits/u, 'draft', 'discard', '--yes');
+  await desk.run('release', 'add', '1.3.0', ...IMAGES);
+  await desk.run('sign');
+  await desk.refused(2, /"Discard 1 draft\?": there is no terminal; expected --yes/u, 'draft', 'discard');
+  const before = await drafts(desk.workspace);
+  const dry = await desk.run('draft', 'discard', '--dry-run', '--quiet');
+  assert.match(dry.stderr, /^metal\/x86_64: the draft goes with all it holds: 7 changes, 3 signatures\. What is published stays\.$/mu);
+  assert.deepEqual(await drafts(desk.workspace), before);
+  assert.deepEqual((await desk.json('draft', 'discard', '--yes'))['discarded'], [
+    { variant: 'metal', arch: 'x86_64', changes: 7, signatures: 3 },
+  ]);
+  assert.deepEqual(await drafts(desk.workspace), []);
+  const path = join(desk.workspace, 'drafts', 'metal', 'x86_64.json');
+  await writeFile(path, 'torn');
+  assert.match((await gantry(['sign'], { cwd: desk.workspace })).stderr, /hint: gantry draft discard removes it/u);
+  await desk.run('draft', 'discard', '--yes');
+  await assert.rejects(readFile(path), { code: 'ENOENT' });
 });

@@ -102,6 +102,7 @@ const RUNS: Readonly<
     first: [['key', 'generate', 'first', 'second', '--unencrypted', '-C', '../new']],
     args: () => ['-C', '../new', '--root', 'first', '--targets', 'second', '--snapshot', 'second', '--timestamp', 'second'],
   },
+  'draft discard': { first: [['release', 'add', '1.3.0', ...IMAGES]] },
   completion: { args: () => ['bash'] },
   demo: { args: () => ['--dir', '../demo'] },
 };

@@ -120,7 +120,7 @@ test('prepareEdit() replaces a pause that came too late, and keeps what else the
   const change = pauseAt(engineer, later(engineer, HOUR / 4));
   const prepared = await prepareEdit(engineer.workspace, engineer.store, METAL, { now: engineer.now, changesFor: () => [change] });
   assert.equal(prepared.dropped.length, 1);
-  assert.deepEqual(prepared.draft.changes, [{ kind: 'renew-targets' }, change]);
+  assert.deepEqual(prepared.draft?.changes, [{ kind: 'renew-targets' }, change]);
 });
 
 test('prepareEdit() changes nothing on disk', async (t) => {
