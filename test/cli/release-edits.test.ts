@@ -123,7 +123,7 @@ test('gantry release add refuses files whose names are taken, and two sources of
 test('gantry release remove takes a release that is only drafted out of the draft, and nothing else', async (t) => {
   const desk = await underWay(t);
   await desk.run('wave', 'set', '1.2.0', '--policy', 'ohno');
-  const before = await drafts(desk.workspace);
+  const earlier = await drafts(desk.workspace);
   await writeFile(join(desk.workspace, 'migrate_v1.3.0_add'), 'a program');
   const more = ['--migrations', 'migrate_v1.3.0_add', '--target', 'extra.img=boot.img'] as const;
   await desk.run('release', 'add', '1.3.0', ...IMAGES, ...more);
@@ -132,7 +132,7 @@ test('gantry release remove takes a release that is only drafted out of the draf
   assert.match(stderr, /^metal\/x86_64 1\.3\.0: it was drafted only, and no host will see it, and 8 targets of it go with it\.$/mu);
   const changesIn = (texts: readonly string[]): unknown =>
     (JSON.parse((texts[0] ?? '').replace(/^\S+ /u, '')) as { changes: unknown }).changes;
-  assert.deepEqual(changesIn(await drafts(desk.workspace)), changesIn(before));
+  assert.deepEqual(changesIn(await drafts(desk.workspace)), changesIn(earlier));
   await publish(desk);
   // A draft that held nothing else is gone.
   await desk.run('release', 'add', '1.3.0', ...IMAGES);
@@ -148,10 +148,10 @@ test('gantry draft discard throws a draft away, one that cannot be read too, and
   await desk.run('release', 'add', '1.3.0', ...IMAGES);
   await desk.run('sign');
   await desk.refused(2, /"Discard 1 draft\?": there is no terminal; expected --yes/u, 'draft', 'discard');
-  const before = await drafts(desk.workspace);
+  const drafted = await drafts(desk.workspace);
   const dry = await desk.run('draft', 'discard', '--dry-run', '--quiet');
   assert.match(dry.stderr, /^metal\/x86_64: the draft goes with all it holds: 7 changes, 3 signatures\. What is published stays\.$/mu);
-  assert.deepEqual(await drafts(desk.workspace), before);
+  assert.deepEqual(await drafts(desk.workspace), drafted);
   assert.deepEqual((await desk.json('draft', 'discard', '--yes'))['discarded'], [
     { variant: 'metal', arch: 'x86_64', changes: 7, signatures: 3 },
   ]);
