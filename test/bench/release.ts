@@ -1,8 +1,8 @@
-/** What hosts and publishers compute: eligibility of every seed, and the lint of a long history. */
+/** What hosts and publishers compute: eligibility of every seed, the lint of a long history, and how reading a manifest grows. */
 import { verityImageBytes } from '../../lib/image/verity.ts';
 import { SEEDS, scheduleOf, updateReady } from '../../lib/release/eligibility.ts';
 import { lintRelease } from '../../lib/release/lint.ts';
-import { emptyManifest, type Manifest, type Update } from '../../lib/release/manifest.ts';
+import { emptyManifest, parseManifest, writeManifest, type Manifest, type Update } from '../../lib/release/manifest.ts';
 import { parseWavePolicy, policyWaves } from '../../lib/release/wave-policy.ts';
 import { instantOf } from '../../lib/release/wave-time.ts';
 import { smoothWaves } from '../../lib/release/waves.ts';
@@ -74,3 +74,36 @@ report(
   median(() => lintRelease({ manifest, targets }, emptyManifest(), { now: new Date('2026-03-06T05:00:00Z'), treeBytes: verityImageBytes })),
   1000,
 );
+
+/** Both in one run, by turns: what slows one slows the other. */
+function ratio(small: () => unknown, large: () => unknown): number {
+  const timeOf = (work: () => unknown): number => {
+    const started = performance.now();
+    work();
+    return performance.now() - started;
+  };
+  timeOf(large);
+  const ratios = Array.from({ length: rounds }, () => timeOf(large) / timeOf(small));
+  return ratios.toSorted((a, b) => a - b)[Math.floor(rounds / 2)] ?? Number.NaN;
+}
+
+/** Reading is linear: eight times the manifest takes eight times as long, and 64 times when it is quadratic. */
+const copies = (count: number): Uint8Array =>
+  writeManifest({ updates: Array.from({ length: count }, () => manifest.updates.slice(0, 200)).flat(), migrations: {} });
+const hostile = (count: number): Uint8Array =>
+  Buffer.from(
+    JSON.stringify({ updates: [], migrations: {}, text: '\uFFFD('.repeat(count * 200_000), deep: Array(count * 20_000).fill([[{}]]) }),
+  );
+for (const [name, bytesOf] of [
+  ['reading × 8', copies],
+  ['hostile × 8', hostile],
+] as const) {
+  const [small, large] = [bytesOf(1), bytesOf(8)];
+  const times = ratio(
+    () => parseManifest(small),
+    () => parseManifest(large),
+  );
+  const bytes = large.length / small.length;
+  console.log(`${name.padEnd(18)} ${times.toFixed(1)} times as long for ${bytes.toFixed(1)} times the bytes (promise: no more than that)`);
+  if (times > 2 * bytes) process.exitCode = 1;
+}

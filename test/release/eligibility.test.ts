@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readyAt, readySeeds, scheduleOf, SEEDS, updateReady, type WaveRule, type WaveSchedule } from '../../lib/release/eligibility.ts';
+import {
+  checkSeed,
+  readyAt,
+  readySeeds,
+  scheduleOf,
+  SEEDS,
+  updateReady,
+  type WaveRule,
+  type WaveSchedule,
+} from '../../lib/release/eligibility.ts';
 import { instantOf, parseWaveTime, SECOND } from '../../lib/release/wave-time.ts';
 
 /** Bottlerocket's default policy, started on 2025-03-03 at 17:00. */
@@ -77,9 +86,28 @@ test('updateReady() and readyAt() agree for every seed, at every joint of a sche
   }
 });
 
-test('updateReady() leaves bounds beyond 2048 inert, as stock hosts do', () => {
-  const schedule = scheduleOf({ '0': '2025-03-03T18:00:00Z', '2049': '2025-03-09T18:00:00Z' });
-  assert.equal(readyAt(schedule, 2047), parseWaveTime('2025-03-03T18:00:00Z'));
+test('updateReady() looks at bounds up to 2048, and leaves those beyond inert, as stock hosts do', () => {
+  const [start, end] = ['2025-03-03T18:00:00Z', '2025-03-09T18:00:00Z'];
+  const [opens, ends] = [parseWaveTime(start) ?? 0n, parseWaveTime(end) ?? 0n];
+  for (const [bound, opened] of [
+    ['2047', ends],
+    ['2048', ends],
+    ['2049', opens],
+    ['4294967295', opens],
+  ] as const) {
+    const schedule = scheduleOf({ '2000': start, [bound]: end });
+    assert.equal(readyAt(schedule, 2047), opened, bound);
+    assert.equal(updateReady(schedule, 2047, opened), true, bound);
+    assert.equal(updateReady(schedule, 2047, opened - 1n), false, bound);
+    // Whoever is not behind the first bound has its turn by the same rule.
+    assert.equal(readyAt(schedule, 2000), undefined);
+  }
+});
+
+test('there are 2,048 seeds, and checkSeed() takes no other', () => {
+  assert.equal(SEEDS, 2048);
+  for (const seed of [0, 1, 2047]) assert.equal(checkSeed(seed), seed);
+  for (const seed of [-1, 2048, 2049, 0.5, Number.NaN]) assert.throws(() => checkSeed(seed), { code: 'release/bad-seed' });
 });
 
 test('updateReady() divides seconds and nanoseconds apart, as stock hosts do', () => {
