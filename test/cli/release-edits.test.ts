@@ -162,3 +162,14 @@ test('gantry draft discard throws a draft away, one that cannot be read too, and
   await desk.run('draft', 'discard', '--yes');
   await assert.rejects(readFile(path), { code: 'ENOENT' });
 });
+
+test('gantry wave set and release add refuse a policy whose own times have passed', async (t) => {
+  const desk = await underWay(t);
+  const policy =
+    '[[waves]]\nstart_after = "2020-01-01T00:00:00Z"\nfleet_percentage = 50\n\n[[waves]]\nstart_after = "2099-01-01T00:00:00Z"\n';
+  await writeFile(join(desk.workspace, 'old.toml'), `${policy}fleet_percentage = 100\n`);
+  const message = /old\.toml": line 1, column 1: this wave starts at 2020-01-01T00:00:00Z, before the schedule itself, which starts at /u;
+  for (const more of [[], ['--exact'], ['--dry-run']])
+    await desk.refused(3, message, 'wave', 'set', '1.2.0', '--policy', 'old.toml', ...more);
+  await desk.refused(3, message, 'release', 'add', '1.3.0', ...IMAGES, '--wave-policy', 'old.toml');
+});
