@@ -92,7 +92,12 @@ const copies = (count: number): Uint8Array =>
   writeManifest({ updates: Array.from({ length: count }, () => manifest.updates.slice(0, 200)).flat(), migrations: {} });
 const hostile = (count: number): Uint8Array =>
   Buffer.from(
-    JSON.stringify({ updates: [], migrations: {}, text: '\uFFFD('.repeat(count * 200_000), deep: Array(count * 20_000).fill([[{}]]) }),
+    JSON.stringify({
+      updates: [],
+      migrations: {},
+      text: '\uFFFD('.repeat(count * 200_000),
+      deep: Array.from({ length: count * 20_000 }, () => [[{}]]),
+    }),
   );
 for (const [name, bytesOf] of [
   ['reading × 8', copies],
