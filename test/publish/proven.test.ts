@@ -6,7 +6,7 @@ import { provenStore } from '../../lib/publish/proven.ts';
 import { publishRepository } from '../../lib/publish/publish.ts';
 import type { Store } from '../../lib/store/store.ts';
 import { METAL, addVersion, engineerWithRoot, newEngineer, sign } from '../support/engineer.ts';
-import { delegate } from '../support/faulty-store.ts';
+import { carelessStore } from '../support/faulty-store.ts';
 import { createMemoryStore } from '../support/memory-store.ts';
 
 const NOW = new Date('2026-06-01T12:00:00Z');
@@ -18,13 +18,7 @@ function unproven(store: Store): Store {
 
 /** Ignores whatever is expected. */
 function careless(inner: Store): Store {
-  return unproven({
-    ...delegate(inner),
-    async write(path, body, options) {
-      const found = await inner.head(path);
-      return inner.write(path, body, { ...options, expect: found === undefined ? 'absent' : { version: found.version } });
-    },
-  });
+  return unproven(carelessStore(inner));
 }
 
 test('provenStore() probes a store once a week', async (t) => {

@@ -1,5 +1,5 @@
 /** Stores that do what networks and disks do: fail at the n-th write, before or after it took effect, or deny everything. */
-import { GantryError } from '../../lib/errors.ts';
+import { GantryError, isGantryError } from '../../lib/errors.ts';
 import type { Store, StorePath } from '../../lib/store/store.ts';
 
 export interface FaultyStore extends Store {
@@ -45,6 +45,24 @@ export function interruptedStore(inner: Store, matches: (path: StorePath) => boo
         await before();
       }
       return inner.write(path, body, options);
+    },
+  };
+}
+
+/** Ignores what a write expects, as servers do that answer 200 to any condition. */
+export function carelessStore(inner: Store): Store {
+  return {
+    ...delegate(inner),
+    async write(path, body, options) {
+      for (;;) {
+        const found = await inner.head(path);
+        try {
+          return await inner.write(path, body, { ...options, expect: found === undefined ? 'absent' : { version: found.version } });
+        } catch (error) {
+          // Somebody was quicker: the last one wins.
+          if (!isGantryError(error, 'store/conflict')) throw error;
+        }
+      }
     },
   };
 }

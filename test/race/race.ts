@@ -1,0 +1,188 @@
+/**
+ * Races: several publishers, each with a release of its own, publish at once, round after round.
+ *
+ * What must come of each round, and is judged here:
+ * - exactly one wins, the others end with exit code 5 and publish when they have signed once more;
+ * - every publication is on top of the one before: versions of timestamp, snapshot and targets strictly increase, and the timestamp goes
+ *   up by one for each;
+ * - whatever anybody published is in the live manifest, and stays there;
+ * - a client that reads throughout sees complete publications only (`reader.ts`).
+ *
+ * A race in which nobody planned from the same state would prove nothing: it is counted in how many rounds two did.
+ */
+import { cp } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { readLive } from '../../lib/publish/live.ts';
+import { versionsOf } from '../../lib/publish/live-state.ts';
+import type { FreeVersions } from '../../lib/repository/draft.ts';
+import { METAL, engineerWithRoot, publish, sign, type Engineer } from '../support/engineer.ts';
+import { draftSmallRelease, nameOf, type SmallRelease } from '../support/small-release.ts';
+import type { Barrier, Outcome, StoreSpec } from './messages.ts';
+import type { Publisher } from './pool.ts';
+import { openStoreOf } from './publisher.ts';
+import { startReader } from './reader.ts';
+
+/** A new repository after so many rounds: metadata of a thousand releases would be all that is measured. */
+const ROUNDS_PER_REPOSITORY = 20;
+
+export interface RaceReport {
+  readonly rounds: number;
+  /** In which at least two had planned from the same state. */
+  readonly sameState: number;
+  readonly publications: number;
+  readonly conflicts: number;
+  /** What the readers did meanwhile. */
+  readonly passes: number;
+  readonly seen: number;
+  readonly milliseconds: number;
+  /** Empty when everything was as it must be. */
+  readonly problems: readonly string[];
+}
+
+export interface RaceOptions {
+  readonly publishers: readonly Publisher[];
+  readonly rounds: number;
+  /** A store that nobody has used. */
+  readonly newStore: () => Promise<StoreSpec>;
+}
+
+/** Stops behind the first round that has a problem. */
+export async function race(t: TestContext, { publishers, rounds, newStore }: RaceOptions): Promise<RaceReport> {
+  const started = performance.now();
+  const sum = { rounds: 0, sameState: 0, publications: 0, conflicts: 0, passes: 0, seen: 0 };
+  const problems: string[] = [];
+  while (sum.rounds < rounds && problems.length === 0) {
+    const { track, engineer } = await newTrack(t, publishers, await newStore());
+    const reader = await startReader(t, engineer.store, join(engineer.workspace.directory, '1.root.json'));
+    for (let round = 1; round <= ROUNDS_PER_REPOSITORY && sum.rounds < rounds && problems.length === 0; round += 1) {
+      const { sameState, outcomes } = await runRound(track, round);
+      sum.rounds += 1;
+      sum.sameState += sameState;
+      sum.publications += outcomes.filter(({ result }) => result === 'won').length;
+      sum.conflicts += outcomes.filter(({ result }) => result === 'lost').length;
+      problems.push(...track.problems.splice(0).map((problem) => `round ${sum.rounds}: ${problem}`));
+    }
+    const read = await reader.stop();
+    sum.passes += read.passes;
+    sum.seen += read.publications;
+    problems.push(...read.problems);
+  }
+  return { ...sum, milliseconds: performance.now() - started, problems };
+}
+
+interface Track {
+  readonly publishers: readonly Publisher[];
+  readonly engineer: Engineer;
+  /** What the manifest must name, ever after. */
+  readonly published: Set<string>;
+  readonly problems: string[];
+  live: FreeVersions;
+}
+
+async function newTrack(
+  t: TestContext,
+  publishers: readonly Publisher[],
+  spec: StoreSpec,
+): Promise<{ readonly track: Track; readonly engineer: Engineer }> {
+  const engineer: Engineer = { ...(await engineerWithRoot(t, new Date())), store: await openStoreOf(spec) };
+  const first: SmallRelease = { variant: 'metal', version: '1.0.0' };
+  await draftSmallRelease(engineer, first);
+  await sign(engineer);
+  await publish(engineer);
+  await Promise.all(
+    publishers.map(async (publisher, index) => {
+      const workspace = join(engineer.directory, `publisher-${index}`);
+      await cp(engineer.workspace.directory, workspace, { recursive: true });
+      await publisher.ask({ kind: 'enter', workspace, keysDirectory: engineer.keysDirectory, store: spec });
+    }),
+  );
+  const live = { timestamp: 1, snapshot: 1, targets: 1 };
+  return { track: { publishers, engineer, published: new Set([nameOf(first)]), problems: [], live }, engineer };
+}
+
+interface Round {
+  readonly sameState: 0 | 1;
+  readonly outcomes: readonly Outcome[];
+}
+
+async function runRound(track: Track, round: number): Promise<Round> {
+  const releases = track.publishers.map((_, index): SmallRelease => ({ variant: `metal-${index}`, version: `1.${round}.0` }));
+  await Promise.all(
+    track.publishers.map(async (publisher, index) => publisher.ask({ kind: 'draft', release: releaseAt(releases, index) })),
+  );
+  // At the first write most lose a number to somebody; at the timestamp all of them meet the one condition that decides.
+  const { outcomes, bases } = await publishAtOnce(track.publishers, round % 2 === 0 ? 'timestamp' : 'first write');
+  const winners = outcomes.filter(({ result }) => result === 'won').length;
+  if (winners !== 1) track.problems.push(`${winners} of ${outcomes.length} publishers won; expected exactly one`);
+  const all: Outcome[] = [];
+  for (const [index, outcome] of outcomes.entries()) {
+    all.push(outcome);
+    if (outcome.result === 'won') note(track, outcome.base, releaseAt(releases, index));
+    else if (outcome.exitCode !== 5) track.problems.push(`a loser ended with ${outcome.exitCode} (${outcome.message}); expected 5`);
+  }
+  for (const [index, outcome] of outcomes.entries()) {
+    const publisher = track.publishers[index];
+    if (outcome.result === 'won' || publisher === undefined || track.problems.length > 0) continue;
+    const again = await publisher.publish({ kind: 'rebase' }, () => undefined);
+    all.push(again);
+    if (again.result === 'won') note(track, again.base, releaseAt(releases, index));
+    else track.problems.push(`a loser did not publish after it had signed once more: ${again.message}`);
+  }
+  await judge(track, all.filter(({ result }) => result === 'won').length);
+  return { sameState: new Set(bases).size < bases.length ? 1 : 0, outcomes: all };
+}
+
+function releaseAt(releases: readonly SmallRelease[], index: number): SmallRelease {
+  const release = releases[index];
+  if (release === undefined) throw new RangeError(`no publisher ${index}`);
+  return release;
+}
+
+/** All wait until each of them is at the barrier, or has lost already. */
+async function publishAtOnce(
+  publishers: readonly Publisher[],
+  barrier: Barrier,
+): Promise<{ readonly outcomes: readonly Outcome[]; readonly bases: readonly string[] }> {
+  const bases: string[] = [];
+  const arrivals = publishers.map(() => Promise.withResolvers<boolean>());
+  const running = publishers.map(async (publisher, index) => {
+    const outcome = await publisher.publish({ kind: 'publish', barrier }, (base) => {
+      bases.push(base);
+      arrivals[index]?.resolve(true);
+    });
+    arrivals[index]?.resolve(false);
+    return outcome;
+  });
+  const waits = await Promise.all(arrivals.map(async ({ promise }) => promise));
+  publishers.forEach((publisher, index) => {
+    if (waits[index] === true) publisher.go();
+  });
+  return { outcomes: await Promise.all(running), bases };
+}
+
+function note(track: Track, base: FreeVersions, release: SmallRelease): void {
+  track.published.add(nameOf(release));
+  if (base.timestamp < track.live.timestamp) track.problems.push(`timestamp ${base.timestamp} was published upon twice`);
+  track.live = { ...track.live, timestamp: base.timestamp + 1 };
+}
+
+async function judge(track: Track, publications: number): Promise<void> {
+  const { engineer, published, problems, live: before } = track;
+  const { trusted } = await readLive(engineer.workspace, engineer.store, METAL);
+  const names = new Set(trusted.manifest.updates.map(nameOf));
+  const lost = [...published].filter((name) => !names.has(name));
+  if (lost.length > 0) problems.push(`${lost.join(', ')} was published and is lost`);
+  if (names.size > published.size) problems.push(`${names.size} releases are live; expected the ${published.size} that were published`);
+  if (trusted.published === undefined) {
+    problems.push('nothing is live');
+    return;
+  }
+  const now = versionsOf(trusted.published);
+  if (now.timestamp !== before.timestamp) problems.push(`timestamp ${now.timestamp} is live; expected ${before.timestamp}`);
+  for (const role of ['snapshot', 'targets'] as const) {
+    const least = before[role] + publications;
+    if (now[role] < least) problems.push(`${role} ${now[role]} is live; expected at least ${least}`);
+  }
+  track.live = now;
+}
