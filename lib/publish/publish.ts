@@ -3,7 +3,7 @@ import { GantryError, isGantryError } from '../errors.ts';
 import { finishDraft, isPublished, type Draft, type SignedRepository } from '../repository/draft.ts';
 import { deadlineOf } from '../repository/draft-changes.ts';
 import { assertDraftHolds } from '../repository/draft-check.ts';
-import type { Store } from '../store/store.ts';
+import type { Store, StoreVersion } from '../store/store.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { readDraft, saveDraft, saveSeenVersions } from '../workspace/draft-files.ts';
 import { openObject } from '../workspace/objects.ts';
@@ -75,8 +75,9 @@ export async function stateRepository(
 
 /**
  * Publishes what is signed. Whoever was cut off asks once more: what is live by then is not written again, and that is no error.
- * When somebody else took one of our version numbers, the draft is made again with the next free
- * ones: it is signed again at once, or signing and publishing once more is all it takes (design D5).
+ * When somebody else took one of our version numbers, the draft is made again with the next free ones: it is signed again at once, or
+ * signing and publishing once more is all it takes (design D5). What was planned from one live state is never published on top of
+ * another: whoever signed has to see that first.
  *
  * @throws GantryError what `planRepository` and `applyPublication` throw, `publish/too-late`
  */
@@ -86,8 +87,16 @@ export async function publishRepository(
   repository: RepositoryName,
   options: PublishOptions,
 ): Promise<Publication> {
+  let conflict: GantryError<'publish/conflict'> | undefined;
+  let plannedFrom: StoreVersion | undefined;
   for (let tried = 1; ; tried += 1) {
-    const prepared = prepare(workspace, await takeCurrent(workspace, store, repository), options.now);
+    const current = await takeCurrent(workspace, store, repository);
+    // Between the look behind a conflict and this one somebody else may have published, and signing again was on top of that.
+    if (conflict !== undefined && current.live.timestampVersion !== plannedFrom) {
+      throw await overtakenBy(workspace, current.live, conflict.details, conflict);
+    }
+    plannedFrom = current.live.timestampVersion;
+    const prepared = prepare(workspace, current, options.now);
     if (prepared.plan.writes.length === 0) {
       await forgetDraft(workspace, repository);
       return { plan: prepared.plan, applied: [] };
@@ -101,6 +110,7 @@ export async function publishRepository(
       const numberTaken = live.timestampVersion === prepared.live.timestampVersion;
       if (!numberTaken) throw await overtakenBy(workspace, live, error.details, error);
       if (!redrafted || options.signAgain === undefined || tried >= MAX_NUMBERS_TRIED) throw error;
+      conflict = error;
       await options.signAgain(repository);
     }
   }
