@@ -17,8 +17,17 @@ export type StoreSpec =
 /** Where publishers wait for one another: before they write anything, or before they replace `timestamp.json`. */
 export type Barrier = 'first write' | 'timestamp';
 
+/** Whether a publisher signs again by itself when a number was taken. */
+export type Signing = 'at hand' | 'elsewhere';
+
 export type Command =
-  | { readonly kind: 'enter'; readonly workspace: string; readonly keysDirectory: string; readonly store: StoreSpec }
+  | {
+      readonly kind: 'enter';
+      readonly workspace: string;
+      readonly keysDirectory: string;
+      readonly store: StoreSpec;
+      readonly signing: Signing;
+    }
   | { readonly kind: 'draft'; readonly release: SmallRelease }
   | { readonly kind: 'publish'; readonly barrier: Barrier }
   | { readonly kind: 'go' }

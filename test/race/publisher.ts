@@ -17,7 +17,7 @@ import { useCredentials } from '../services/aws-environment.ts';
 import { METAL } from '../support/engineer.ts';
 import { carelessStore, delegate } from '../support/faulty-store.ts';
 import { draftSmallRelease } from '../support/small-release.ts';
-import type { Answer, Barrier, Command, Outcome, StoreSpec } from './messages.ts';
+import type { Answer, Barrier, Command, Outcome, Signing, StoreSpec } from './messages.ts';
 
 /** Not probed: whether conditions hold is what the race shows. */
 export async function openStoreOf(spec: StoreSpec): Promise<Store> {
@@ -33,6 +33,7 @@ interface Desk {
   readonly workspace: Workspace;
   readonly keysDirectory: string;
   readonly store: Store;
+  readonly signing: Signing;
 }
 
 let desk: Desk | undefined;
@@ -48,7 +49,8 @@ async function sign({ workspace, store, keysDirectory }: Desk): Promise<void> {
 
 async function publish(at: Desk, store: Store): Promise<Outcome> {
   try {
-    const { plan } = await publishRepository(at.workspace, store, METAL, { now: new Date(), signAgain: async () => sign(at) });
+    const again = at.signing === 'at hand' ? { signAgain: async () => sign(at) } : {};
+    const { plan } = await publishRepository(at.workspace, store, METAL, { now: new Date(), ...again });
     const { timestamp } = plan.base;
     if (timestamp === undefined) throw new RangeError('a race begins with something published');
     return { result: 'won', base: timestamp };
@@ -88,6 +90,7 @@ async function obey(command: Command): Promise<Answer | undefined> {
       workspace: await openWorkspace(command.workspace),
       keysDirectory: command.keysDirectory,
       store: await openStoreOf(command.store),
+      signing: command.signing,
     };
     return { kind: 'ready' };
   }

@@ -77,7 +77,11 @@ for (const kind of S3_SERVER_KINDS) {
     });
     after(async () => server.stop());
 
-    const bucketOf = async ({ endpoint, region, credentials }: Pick<S3Server, 'endpoint' | 'region' | 'credentials'>): Promise<StoreSpec> => ({
+    const bucketOf = async ({
+      endpoint,
+      region,
+      credentials,
+    }: Pick<S3Server, 'endpoint' | 'region' | 'credentials'>): Promise<StoreSpec> => ({
       kind: 's3',
       endpoint,
       region,

@@ -25,6 +25,8 @@ import { startReader } from './reader.ts';
 
 /** A new repository after so many rounds: metadata of a thousand releases would be all that is measured. */
 const ROUNDS_PER_REPOSITORY = 20;
+/** Publishers that sign again by themselves when a number was taken: of many only these, since each tries up to five times. */
+const WITH_KEYS = 2;
 
 export interface RaceReport {
   readonly rounds: number;
@@ -94,7 +96,13 @@ async function newTrack(
     publishers.map(async (publisher, index) => {
       const workspace = join(engineer.directory, `publisher-${index}`);
       await cp(engineer.workspace.directory, workspace, { recursive: true });
-      await publisher.ask({ kind: 'enter', workspace, keysDirectory: engineer.keysDirectory, store: spec });
+      await publisher.ask({
+        kind: 'enter',
+        workspace,
+        keysDirectory: engineer.keysDirectory,
+        store: spec,
+        signing: index < WITH_KEYS ? 'at hand' : 'elsewhere',
+      });
     }),
   );
   const live = { timestamp: 1, snapshot: 1, targets: 1 };
@@ -108,11 +116,7 @@ interface Round {
 
 async function runRound(track: Track, round: number): Promise<Round> {
   const releases = track.publishers.map((_, index): SmallRelease => ({ variant: `metal-${index}`, version: `1.${round}.0` }));
-  await Promise.all(
-    track.publishers.map(async (publisher, index) => publisher.ask({ kind: 'draft', release: releaseAt(releases, index) })),
-  );
-  // At the first write most lose a number to somebody; at the timestamp all of them meet the one condition that decides.
-  const { outcomes, bases } = await publishAtOnce(track.publishers, round % 2 === 0 ? 'timestamp' : 'first write');
+  const { outcomes, bases } = round % 2 === 0 ? await meetAtTimestamp(track, releases) : await meetAtFirstWrite(track, releases);
   const winners = outcomes.filter(({ result }) => result === 'won').length;
   if (winners !== 1) track.problems.push(`${winners} of ${outcomes.length} publishers won; expected exactly one`);
   const all: Outcome[] = [];
@@ -139,26 +143,50 @@ function releaseAt(releases: readonly SmallRelease[], index: number): SmallRelea
   return release;
 }
 
-/** All wait until each of them is at the barrier, or has lost already. */
-async function publishAtOnce(
-  publishers: readonly Publisher[],
-  barrier: Barrier,
-): Promise<{ readonly outcomes: readonly Outcome[]; readonly bases: readonly string[] }> {
-  const bases: string[] = [];
-  const arrivals = publishers.map(() => Promise.withResolvers<boolean>());
-  const running = publishers.map(async (publisher, index) => {
-    const outcome = await publisher.publish({ kind: 'publish', barrier }, (base) => {
-      bases.push(base);
-      arrivals[index]?.resolve(true);
-    });
-    arrivals[index]?.resolve(false);
-    return outcome;
+interface Meeting {
+  readonly outcomes: readonly Outcome[];
+  /** What each planned from, of those who came to the barrier. */
+  readonly bases: readonly string[];
+}
+
+/** All have planned, and none has written: most lose a number to somebody. */
+async function meetAtFirstWrite({ publishers }: Track, releases: readonly SmallRelease[]): Promise<Meeting> {
+  await Promise.all(publishers.map(async (publisher, index) => publisher.ask({ kind: 'draft', release: releaseAt(releases, index) })));
+  return release(publishers.map((publisher) => arrive(publisher, 'first write')));
+}
+
+/** All have written all but the timestamp, one after the other, each with numbers of its own: one condition decides among them. */
+async function meetAtTimestamp({ publishers }: Track, releases: readonly SmallRelease[]): Promise<Meeting> {
+  const arrivals: Arrival[] = [];
+  for (const [index, publisher] of publishers.entries()) {
+    await publisher.ask({ kind: 'draft', release: releaseAt(releases, index) });
+    const arrival = arrive(publisher, 'timestamp');
+    await arrival.base;
+    arrivals.push(arrival);
+  }
+  return release(arrivals);
+}
+
+interface Arrival {
+  readonly publisher: Publisher;
+  /** Undefined when it ended before it came to the barrier. */
+  readonly base: Promise<string | undefined>;
+  readonly outcome: Promise<Outcome>;
+}
+
+function arrive(publisher: Publisher, barrier: Barrier): Arrival {
+  const { promise: base, resolve } = Promise.withResolvers<string | undefined>();
+  const outcome = publisher.publish({ kind: 'publish', barrier }, resolve).finally(() => resolve(undefined));
+  return { publisher, base, outcome };
+}
+
+async function release(arrivals: readonly Arrival[]): Promise<Meeting> {
+  const bases = await Promise.all(arrivals.map(async ({ base }) => base));
+  arrivals.forEach(({ publisher }, index) => {
+    if (bases[index] !== undefined) publisher.go();
   });
-  const waits = await Promise.all(arrivals.map(async ({ promise }) => promise));
-  publishers.forEach((publisher, index) => {
-    if (waits[index] === true) publisher.go();
-  });
-  return { outcomes: await Promise.all(running), bases };
+  const outcomes = await Promise.all(arrivals.map(async ({ outcome }) => outcome));
+  return { outcomes, bases: bases.filter((base) => base !== undefined) };
 }
 
 function note(track: Track, base: FreeVersions, release: SmallRelease): void {
