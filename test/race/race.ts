@@ -2,7 +2,8 @@
  * Races: several publishers, each with a release of its own, publish at once, round after round.
  *
  * What must come of each round, and is judged here:
- * - exactly one wins, the others end with exit code 5 and publish when they have signed once more;
+ * - exactly one wins, and the others end with exit code 5;
+ * - a loser publishes when it has signed once more: one of them at once, the others in a later round or, at the latest, in the end;
  * - every publication is on top of the one before: versions of timestamp, snapshot and targets strictly increase, and the timestamp goes
  *   up by one for each;
  * - whatever anybody published is in the live manifest, and stays there;
@@ -25,6 +26,8 @@ import { startReader } from './reader.ts';
 
 /** A new repository after so many rounds: metadata of a thousand releases would be all that is measured. */
 const ROUNDS_PER_REPOSITORY = 20;
+/** Rounds that meet at the timestamp take longer, since all come there one after the other. */
+const TIMESTAMP_EVERY = 4;
 /** Publishers that sign again by themselves when a number was taken: of many only these, since each tries up to five times. */
 const WITH_KEYS = 2;
 
@@ -33,6 +36,8 @@ export interface RaceReport {
   /** In which at least two had planned from the same state. */
   readonly sameState: number;
   readonly publications: number;
+  /** Found in the manifest in the end, the first one of each repository not counted. */
+  readonly releases: number;
   readonly conflicts: number;
   /** What the readers did meanwhile. */
   readonly passes: number;
@@ -52,19 +57,24 @@ export interface RaceOptions {
 /** Stops behind the first round that has a problem. */
 export async function race(t: TestContext, { publishers, rounds, newStore }: RaceOptions): Promise<RaceReport> {
   const started = performance.now();
-  const sum = { rounds: 0, sameState: 0, publications: 0, conflicts: 0, passes: 0, seen: 0 };
+  const sum = { rounds: 0, sameState: 0, publications: 0, releases: 0, conflicts: 0, passes: 0, seen: 0 };
   const problems: string[] = [];
   while (sum.rounds < rounds && problems.length === 0) {
     const { track, engineer } = await newTrack(t, publishers, await newStore());
     const reader = await startReader(t, engineer.store, join(engineer.workspace.directory, '1.root.json'));
-    for (let round = 1; round <= ROUNDS_PER_REPOSITORY && sum.rounds < rounds && problems.length === 0; round += 1) {
-      const { sameState, outcomes } = await runRound(track, round);
-      sum.rounds += 1;
-      sum.sameState += sameState;
+    const count = (outcomes: readonly Outcome[]): void => {
       sum.publications += outcomes.filter(({ result }) => result === 'won').length;
       sum.conflicts += outcomes.filter(({ result }) => result === 'lost').length;
       problems.push(...track.problems.splice(0).map((problem) => `round ${sum.rounds}: ${problem}`));
+    };
+    for (let round = 1; round <= ROUNDS_PER_REPOSITORY && sum.rounds < rounds && problems.length === 0; round += 1) {
+      sum.rounds += 1;
+      const { sameState, outcomes } = await runRound(track, round);
+      sum.sameState += sameState;
+      count(outcomes);
     }
+    if (problems.length === 0) count(await settle(track));
+    sum.releases += track.published.size - 1;
     const read = await reader.stop();
     sum.passes += read.passes;
     sum.seen += read.publications;
@@ -78,6 +88,8 @@ interface Track {
   readonly engineer: Engineer;
   /** What the manifest must name, ever after. */
   readonly published: Set<string>;
+  /** What each publisher has drafted and not published. */
+  readonly waiting: readonly Set<string>[];
   readonly problems: string[];
   live: FreeVersions;
 }
@@ -106,7 +118,15 @@ async function newTrack(
     }),
   );
   const live = { timestamp: 1, snapshot: 1, targets: 1 };
-  return { track: { publishers, engineer, published: new Set([nameOf(first)]), problems: [], live }, engineer };
+  const track: Track = {
+    publishers,
+    engineer,
+    published: new Set([nameOf(first)]),
+    waiting: publishers.map(() => new Set<string>()),
+    problems: [],
+    live,
+  };
+  return { track, engineer };
 }
 
 interface Round {
@@ -116,25 +136,40 @@ interface Round {
 
 async function runRound(track: Track, round: number): Promise<Round> {
   const releases = track.publishers.map((_, index): SmallRelease => ({ variant: `metal-${index}`, version: `1.${round}.0` }));
-  const { outcomes, bases } = round % 2 === 0 ? await meetAtTimestamp(track, releases) : await meetAtFirstWrite(track, releases);
+  const { outcomes, bases } = round % TIMESTAMP_EVERY === 0 ? await meetAtTimestamp(track, releases) : await meetAtFirstWrite(track, releases);
   const winners = outcomes.filter(({ result }) => result === 'won').length;
   if (winners !== 1) track.problems.push(`${winners} of ${outcomes.length} publishers won; expected exactly one`);
-  const all: Outcome[] = [];
+  for (const [index, { variant, version }] of releases.entries()) track.waiting[index]?.add(nameOf({ variant, version }));
   for (const [index, outcome] of outcomes.entries()) {
-    all.push(outcome);
-    if (outcome.result === 'won') note(track, outcome.base, releaseAt(releases, index));
+    if (outcome.result === 'won') note(track, outcome.base, index);
     else if (outcome.exitCode !== 5) track.problems.push(`a loser ended with ${outcome.exitCode} (${outcome.message}); expected 5`);
   }
-  for (const [index, outcome] of outcomes.entries()) {
-    const publisher = track.publishers[index];
-    if (outcome.result === 'won' || publisher === undefined || track.problems.length > 0) continue;
-    const again = await publisher.publish({ kind: 'rebase' }, () => undefined);
-    all.push(again);
-    if (again.result === 'won') note(track, again.base, releaseAt(releases, index));
-    else track.problems.push(`a loser did not publish after it had signed once more: ${again.message}`);
-  }
+  const losers = outcomes.flatMap(({ result }, index) => (result === 'lost' ? [index] : []));
+  const all = [...outcomes, ...(await rebase(track, losers.slice(round % losers.length).slice(0, 1)))];
   await judge(track, all.filter(({ result }) => result === 'won').length);
   return { sameState: new Set(bases).size < bases.length ? 1 : 0, outcomes: all };
+}
+
+/** Signs and publishes once more, one after the other: each must succeed. */
+async function rebase(track: Track, losers: readonly number[]): Promise<readonly Outcome[]> {
+  const outcomes: Outcome[] = [];
+  for (const index of losers) {
+    const publisher = track.publishers[index];
+    if (publisher === undefined || track.problems.length > 0) continue;
+    const again = await publisher.publish({ kind: 'rebase' }, () => undefined);
+    outcomes.push(again);
+    if (again.result === 'won') note(track, again.base, index);
+    else track.problems.push(`a loser did not publish after it had signed once more: ${again.message}`);
+  }
+  return outcomes;
+}
+
+/** Whoever still waits publishes; nothing may be left. */
+async function settle(track: Track): Promise<readonly Outcome[]> {
+  const left = track.waiting.flatMap(({ size }, index) => (size > 0 ? [index] : []));
+  const outcomes = await rebase(track, left);
+  await judge(track, outcomes.filter(({ result }) => result === 'won').length);
+  return outcomes;
 }
 
 function releaseAt(releases: readonly SmallRelease[], index: number): SmallRelease {
@@ -189,8 +224,9 @@ async function release(arrivals: readonly Arrival[]): Promise<Meeting> {
   return { outcomes, bases: bases.filter((base) => base !== undefined) };
 }
 
-function note(track: Track, base: FreeVersions, release: SmallRelease): void {
-  track.published.add(nameOf(release));
+function note(track: Track, base: FreeVersions, index: number): void {
+  for (const name of track.waiting[index] ?? []) track.published.add(name);
+  track.waiting[index]?.clear();
   if (base.timestamp < track.live.timestamp) track.problems.push(`timestamp ${base.timestamp} was published upon twice`);
   track.live = { ...track.live, timestamp: base.timestamp + 1 };
 }

@@ -14,7 +14,7 @@ import { STORE_URL, storeTransport } from '../../lib/publish/store-transport.ts'
 import type { Store } from '../../lib/store/store.ts';
 import { temporaryDirectory, type Cleanup } from '../support/engineer.ts';
 
-const PAUSE_MS = 10;
+const PAUSE_MS = 50;
 /** Passes from one new host to the next. */
 const FRESH_EVERY = 10;
 
