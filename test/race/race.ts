@@ -136,7 +136,8 @@ interface Round {
 
 async function runRound(track: Track, round: number): Promise<Round> {
   const releases = track.publishers.map((_, index): SmallRelease => ({ variant: `metal-${index}`, version: `1.${round}.0` }));
-  const { outcomes, bases } = round % TIMESTAMP_EVERY === 0 ? await meetAtTimestamp(track, releases) : await meetAtFirstWrite(track, releases);
+  const { outcomes, bases } =
+    round % TIMESTAMP_EVERY === 0 ? await meetAtTimestamp(track, releases) : await meetAtFirstWrite(track, releases);
   const winners = outcomes.filter(({ result }) => result === 'won').length;
   if (winners !== 1) track.problems.push(`${winners} of ${outcomes.length} publishers won; expected exactly one`);
   for (const [index, { variant, version }] of releases.entries()) track.waiting[index]?.add(nameOf({ variant, version }));
