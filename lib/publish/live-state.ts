@@ -24,6 +24,9 @@ import type { SeenVersions } from '../workspace/draft-files.ts';
 /** The caps that every client applies (tuf-interop rule 19); signed lengths replace them where there are some. */
 const MAX_BYTES = { root: 512_000, timestamp: 16_384, snapshot: 1 << 20, targets: 64 << 20 };
 
+/** An object that is replaced while it is read may come with the digest of another version, once. */
+const MAX_READS = 3;
+
 export interface LiveState {
   readonly repository: RepositoryName;
   readonly trusted: TrustedRepository;
@@ -157,12 +160,36 @@ async function readManifest(store: Store, published: PublishedRoles): Promise<Ma
   return parseManifest(object.bytes);
 }
 
-/** A small object as bytes, or undefined when the store says that it is missing. */
-export async function readObject(
+interface SmallObject {
+  readonly bytes: Uint8Array;
+  readonly version: StoreVersion;
+  readonly modified?: Date;
+}
+
+/**
+ * A small object as bytes, or undefined when the store says that it is missing.
+ *
+ * @throws GantryError `store/failed` when the bytes stay others than those whose digest the store keeps: what is derived from old bytes
+ * must not replace what came after them under the new version
+ */
+export async function readObject(store: Store, path: StorePath, maxBytes: number): Promise<SmallObject | undefined> {
+  for (let tried = 1; ; tried += 1) {
+    const found = await readOnce(store, path, maxBytes);
+    if (found?.announced === undefined || found.announced === sha256Hex(found.bytes)) return found;
+    if (tried < MAX_READS) continue;
+    throw new GantryError(
+      'store/failed',
+      `Cannot read ${quote(path)}: its bytes are not of the version that the store tells; expected SHA-256 ${found.announced}`,
+      { path, call: 'read' },
+    );
+  }
+}
+
+async function readOnce(
   store: Store,
   path: StorePath,
   maxBytes: number,
-): Promise<{ readonly bytes: Uint8Array; readonly version: StoreVersion; readonly modified?: Date } | undefined> {
+): Promise<(SmallObject & { readonly announced: string | undefined }) | undefined> {
   try {
     const { info, body } = await store.read(path);
     const chunks: Uint8Array[] = [];
@@ -177,7 +204,8 @@ export async function readObject(
       }
       chunks.push(chunk);
     }
-    return { bytes: Buffer.concat(chunks), version: info.version, ...(info.modified === undefined ? {} : { modified: info.modified }) };
+    const { version, modified, sha256: announced } = info;
+    return { bytes: Buffer.concat(chunks), version, announced, ...(modified === undefined ? {} : { modified }) };
   } catch (error) {
     if (isGantryError(error, 'store/missing')) return undefined;
     throw error;

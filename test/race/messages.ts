@@ -1,7 +1,6 @@
 /** What the harness says to a publisher in a process of its own, and what it hears. */
 import type { FreeVersions } from '../../lib/repository/draft.ts';
 import type { S3Credentials } from '../support/s3-server.ts';
-import type { SmallRelease } from '../support/small-release.ts';
 
 /** Which store, in words that another process understands. */
 export type StoreSpec =
@@ -28,7 +27,7 @@ export type Command =
       readonly store: StoreSpec;
       readonly signing: Signing;
     }
-  | { readonly kind: 'draft'; readonly release: SmallRelease }
+  | { readonly kind: 'draft'; readonly release: string }
   | { readonly kind: 'publish'; readonly barrier: Barrier }
   | { readonly kind: 'go' }
   | { readonly kind: 'rebase' };

@@ -5,12 +5,12 @@
  * nothing here is about durability, and syncing a disk would take nine tenths of the time.
  */
 import assert from 'node:assert/strict';
-import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
+import { temporaryDirectory } from '../support/engineer.ts';
+import { useMemoryFolder } from '../support/memory-folder.ts';
 import { S3_SERVER_KINDS, skipReason, startS3Server, type S3Server } from '../support/s3-server.ts';
 import { startS3Proxy, withoutConditions } from '../support/s3-proxy.ts';
-import { temporaryDirectory } from '../support/engineer.ts';
 import type { StoreSpec } from './messages.ts';
 import { startPublishers, type Publisher } from './pool.ts';
 import { race, type RaceReport } from './race.ts';
@@ -20,17 +20,8 @@ const COUNTS = [2, 8] as const;
 /** Enough for a double that keeps no conditions: it is found in the first one. */
 const FEW_ROUNDS = 3;
 
-if (isWritable('/dev/shm')) process.env['TMPDIR'] = '/dev/shm';
+useMemoryFolder();
 const publishers: readonly Publisher[] = startPublishers({ after }, Math.max(...COUNTS));
-
-function isWritable(folder: string): boolean {
-  try {
-    accessSync(folder, constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 function tell(t: TestContext, where: string, count: number, report: RaceReport): void {
   const { rounds, sameState, publications, releases, conflicts, passes, seen, milliseconds } = report;

@@ -18,7 +18,7 @@ import { readLive } from '../../lib/publish/live.ts';
 import { versionsOf } from '../../lib/publish/live-state.ts';
 import type { FreeVersions } from '../../lib/repository/draft.ts';
 import { METAL, engineerWithRoot, publish, sign, type Engineer } from '../support/engineer.ts';
-import { draftSmallRelease, nameOf, type SmallRelease } from '../support/small-release.ts';
+import { draftSmallRelease } from '../support/small-release.ts';
 import type { Barrier, Outcome, StoreSpec } from './messages.ts';
 import type { Publisher } from './pool.ts';
 import { openStoreOf } from './publisher.ts';
@@ -100,8 +100,7 @@ async function newTrack(
   spec: StoreSpec,
 ): Promise<{ readonly track: Track; readonly engineer: Engineer }> {
   const engineer: Engineer = { ...(await engineerWithRoot(t, new Date())), store: await openStoreOf(spec) };
-  const first: SmallRelease = { variant: 'metal', version: '1.0.0' };
-  await draftSmallRelease(engineer, first);
+  await draftSmallRelease(engineer, 'metal');
   await sign(engineer);
   await publish(engineer);
   await Promise.all(
@@ -121,7 +120,7 @@ async function newTrack(
   const track: Track = {
     publishers,
     engineer,
-    published: new Set([nameOf(first)]),
+    published: new Set(['metal']),
     waiting: publishers.map(() => new Set<string>()),
     problems: [],
     live,
@@ -135,12 +134,12 @@ interface Round {
 }
 
 async function runRound(track: Track, round: number): Promise<Round> {
-  const releases = track.publishers.map((_, index): SmallRelease => ({ variant: `metal-${index}`, version: `1.${round}.0` }));
+  const releases = track.publishers.map((_, index) => `metal-${index}-${round}`);
   const { outcomes, bases } =
     round % TIMESTAMP_EVERY === 0 ? await meetAtTimestamp(track, releases) : await meetAtFirstWrite(track, releases);
   const winners = outcomes.filter(({ result }) => result === 'won').length;
   if (winners !== 1) track.problems.push(`${winners} of ${outcomes.length} publishers won; expected exactly one`);
-  for (const [index, { variant, version }] of releases.entries()) track.waiting[index]?.add(nameOf({ variant, version }));
+  for (const [index, name] of releases.entries()) track.waiting[index]?.add(name);
   for (const [index, outcome] of outcomes.entries()) {
     if (outcome.result === 'won') note(track, outcome.base, index);
     else if (outcome.exitCode !== 5) track.problems.push(`a loser ended with ${outcome.exitCode} (${outcome.message}); expected 5`);
@@ -173,7 +172,7 @@ async function settle(track: Track): Promise<readonly Outcome[]> {
   return outcomes;
 }
 
-function releaseAt(releases: readonly SmallRelease[], index: number): SmallRelease {
+function releaseAt(releases: readonly string[], index: number): string {
   const release = releases[index];
   if (release === undefined) throw new RangeError(`no publisher ${index}`);
   return release;
@@ -186,13 +185,13 @@ interface Meeting {
 }
 
 /** All have planned, and none has written: most lose a number to somebody. */
-async function meetAtFirstWrite({ publishers }: Track, releases: readonly SmallRelease[]): Promise<Meeting> {
+async function meetAtFirstWrite({ publishers }: Track, releases: readonly string[]): Promise<Meeting> {
   await Promise.all(publishers.map(async (publisher, index) => publisher.ask({ kind: 'draft', release: releaseAt(releases, index) })));
   return release(publishers.map((publisher) => arrive(publisher, 'first write')));
 }
 
 /** All have written all but the timestamp, one after the other, each with numbers of its own: one condition decides among them. */
-async function meetAtTimestamp({ publishers }: Track, releases: readonly SmallRelease[]): Promise<Meeting> {
+async function meetAtTimestamp({ publishers }: Track, releases: readonly string[]): Promise<Meeting> {
   const arrivals: Arrival[] = [];
   for (const [index, publisher] of publishers.entries()) {
     await publisher.ask({ kind: 'draft', release: releaseAt(releases, index) });
@@ -235,7 +234,7 @@ function note(track: Track, base: FreeVersions, index: number): void {
 async function judge(track: Track, publications: number): Promise<void> {
   const { engineer, published, problems, live: before } = track;
   const { trusted } = await readLive(engineer.workspace, engineer.store, METAL);
-  const names = new Set(trusted.manifest.updates.map(nameOf));
+  const names = new Set(trusted.manifest.updates.map(({ variant }) => variant));
   const lost = [...published].filter((name) => !names.has(name));
   if (lost.length > 0) problems.push(`${lost.join(', ')} was published and is lost`);
   if (names.size > published.size) problems.push(`${names.size} releases are live; expected the ${published.size} that were published`);

@@ -43,7 +43,7 @@ interface Kept {
 
 export interface LyingWorld {
   /** @param nextLie asked at every call */
-  storeFor(nextLie: () => Lie): Store;
+  storeFor(nextLie: (path: string) => Lie): Store;
   /** Whatever is under way takes effect now. */
   settle(): Promise<void>;
   /** How often each lie was told to somebody it could mislead. */
@@ -66,16 +66,16 @@ class World {
     this.#inner = inner;
   }
 
-  storeFor(nextLie: () => Lie): Store {
-    const turn = async (): Promise<Lie> => {
+  storeFor(nextLie: (path: string) => Lie): Store {
+    const turn = async (path: string): Promise<Lie> => {
       await this.#elapse();
-      return nextLie();
+      return nextLie(path);
     };
     return {
       description: this.#inner.description,
-      read: async (path) => this.#read(path, await turn()),
-      head: async (path) => this.#head(path, await turn()),
-      write: async (path, source, options) => this.#write(path, source, options, await turn()),
+      read: async (path) => this.#read(path, await turn(path)),
+      head: async (path) => this.#head(path, await turn(path)),
+      write: async (path, source, options) => this.#write(path, source, options, await turn(path)),
       list: (prefix) => this.#list(prefix, turn),
       remove: async (path) => this.#inner.remove(path),
     };
@@ -149,8 +149,8 @@ class World {
     return version;
   }
 
-  async *#list(prefix: string, turn: () => Promise<Lie>): AsyncGenerator<ObjectInfo, void, undefined> {
-    const lie = await turn();
+  async *#list(prefix: string, turn: (path: string) => Promise<Lie>): AsyncGenerator<ObjectInfo, void, undefined> {
+    const lie = await turn(prefix);
     if (lie === 'refused') throw this.#tell(lie, failed(prefix as StorePath, 'list'));
     for await (const info of this.#inner.list(prefix)) {
       if (lie === 'truncated') {
