@@ -152,8 +152,8 @@ async function recover({ world, engineers, truth, judge, wanted }: Scene): Promi
     for (let tried = 1; ; tried += 1) {
       try {
         await again({ ...engineer, store: truth });
+        break;
       } catch (error) {
-        if (isGantryError(error, 'publish/nothing')) break;
         if (!isGantryError(error) || tried >= MAX_TRIES) throw error;
       }
     }

@@ -233,7 +233,11 @@ function note(track: Track, base: FreeVersions, index: number): void {
 
 async function judge(track: Track, publications: number): Promise<void> {
   const { engineer, published, problems, live: before } = track;
-  const { trusted } = await readLive(engineer.workspace, engineer.store, METAL);
+  const { trusted } = await readLive(engineer.workspace, engineer.store, METAL).catch((error: unknown) => {
+    problems.push(`what is live cannot be read: ${String(error)}`);
+    return { trusted: undefined };
+  });
+  if (trusted === undefined) return;
   const names = new Set(trusted.manifest.updates.map(({ variant }) => variant));
   const lost = [...published].filter((name) => !names.has(name));
   if (lost.length > 0) problems.push(`${lost.join(', ')} was published and is lost`);

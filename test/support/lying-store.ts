@@ -9,7 +9,7 @@
 import { GantryError } from '../../lib/errors.ts';
 import type { ByteSource, ObjectInfo, Store, StorePath, StoreVersion, StoredObject, WriteOptions } from '../../lib/store/store.ts';
 import { bytesSource } from '../../lib/store/source.ts';
-import { collect } from './simulator.ts';
+import { collect } from './bytes.ts';
 
 export const LIES = [
   'none',

@@ -1,0 +1,3 @@
+import { testRacesOn } from './judged.ts';
+
+await testRacesOn('minio');
