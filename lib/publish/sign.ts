@@ -59,7 +59,8 @@ export async function signDrafts(workspace: Workspace, store: Store, options: Si
     const { live, draft } = await takeCurrent(workspace, store, repository);
     if (draft === undefined) continue;
     const isCurrent = isBasedOn(draft, live.trusted);
-    const current = isCurrent && !hasExpired(draft, options.now) ? draft : redraft(draft, live, workspace, options.now);
+    const isUsable = isCurrent && !hasExpired(draft, options.now) && !hasLostNumber(draft, live);
+    const current = isUsable ? draft : redraft(draft, live, workspace, options.now);
     if (!isCurrent) redrafted.push(repository);
     // What people cannot read from the changes is not signed.
     assertDraftHolds(current, live.trusted, { now: options.now, policy: workspace.expiry });
@@ -114,6 +115,16 @@ async function signRootDraft(workspace: Workspace, sign: SignRequest): Promise<S
     await saveRootDraft(workspace, signed);
   }
   return { role: 'root', version: draft.signed.version, signedBy: signatures.map(({ keyid }) => keyid), missing };
+}
+
+/**
+ * True when somebody else has taken a version number of a draft that is not complete, so that it cannot be its own: signing that draft
+ * would only lead to the next conflict.
+ */
+function hasLostNumber(draft: Draft, { versions, trusted }: LiveState): boolean {
+  if (pendingRequest(draft, trusted.chain.latest.role) === undefined) return false;
+  const { targets, snapshot } = draft.versions;
+  return snapshot < versions.snapshot || (draft.roles.targets !== undefined && targets < versions.targets);
 }
 
 /** The same changes on top of what is live now, with numbers that are free now; nothing is signed. */

@@ -57,3 +57,13 @@ test('publishRepository() is a conflict when somebody else publishes while it si
   await publish(engineer);
   assert.deepEqual(await releases(engineer), ['metal', 'metal-a', 'metal-b']);
 });
+
+test('signDrafts() takes the next numbers when those of an unsigned draft were taken meanwhile', async (t) => {
+  const [engineer] = await twoEngineers(t);
+  await assert.rejects(publish(engineer), { code: 'publish/conflict' });
+  await writeFile(join(engineer.storeDirectory, 'metal', 'x86_64', '3.targets.json'), '{"left": "by somebody"}');
+  await writeFile(join(engineer.storeDirectory, 'metal', 'x86_64', '2.snapshot.json'), '{"left": "by somebody"}');
+  await sign(engineer);
+  await publish(engineer);
+  assert.deepEqual(await releases(engineer), ['metal', 'metal-a']);
+});

@@ -21,9 +21,9 @@ const FEW_ROUNDS = 3;
 export interface Arena {
   /** In sentences. */
   readonly name: string;
-  newStore(t: TestContext): Promise<StoreSpec>;
+  readonly newStore: (t: TestContext) => Promise<StoreSpec>;
   /** A double that ignores what a write expects. */
-  newCarelessStore(t: TestContext): Promise<StoreSpec>;
+  readonly newCarelessStore: (t: TestContext) => Promise<StoreSpec>;
 }
 
 /** Defines the tests. Publishers are processes of the test file. */

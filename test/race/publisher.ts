@@ -112,13 +112,16 @@ async function obey(command: Command): Promise<Answer | undefined> {
   }
 }
 
+async function answerTo(command: Command): Promise<void> {
+  const answer = await obey(command);
+  if (answer !== undefined) tell(answer);
+}
+
 // Only in a process of its own; the harness takes `openStoreOf` from here as well.
 if (process.send !== undefined && process.argv[1] === import.meta.filename) {
   process.on('disconnect', () => process.exit());
   process.on('message', (message: unknown) => {
     // Proof: only the harness talks to this process.
-    void obey(message as Command).then((answer) => {
-      if (answer !== undefined) tell(answer);
-    });
+    void answerTo(message as Command);
   });
 }

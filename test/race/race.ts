@@ -187,7 +187,7 @@ interface Meeting {
 /** All have planned, and none has written: most lose a number to somebody. */
 async function meetAtFirstWrite({ publishers }: Track, releases: readonly string[]): Promise<Meeting> {
   await Promise.all(publishers.map(async (publisher, index) => publisher.ask({ kind: 'draft', release: releaseAt(releases, index) })));
-  return release(publishers.map((publisher) => arrive(publisher, 'first write')));
+  return letGo(publishers.map((publisher) => arrive(publisher, 'first write')));
 }
 
 /** All have written all but the timestamp, one after the other, each with numbers of its own: one condition decides among them. */
@@ -199,7 +199,7 @@ async function meetAtTimestamp({ publishers }: Track, releases: readonly string[
     await arrival.base;
     arrivals.push(arrival);
   }
-  return release(arrivals);
+  return letGo(arrivals);
 }
 
 interface Arrival {
@@ -215,7 +215,7 @@ function arrive(publisher: Publisher, barrier: Barrier): Arrival {
   return { publisher, base, outcome };
 }
 
-async function release(arrivals: readonly Arrival[]): Promise<Meeting> {
+async function letGo(arrivals: readonly Arrival[]): Promise<Meeting> {
   const bases = await Promise.all(arrivals.map(async ({ base }) => base));
   arrivals.forEach(({ publisher }, index) => {
     if (bases[index] !== undefined) publisher.go();
