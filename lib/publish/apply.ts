@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { GantryError, isGantryError, quote, refuseAborted } from '../errors.ts';
+import { metadataPath } from '../store/layout.ts';
 import { bytesSource } from '../store/source.ts';
 import type { ByteSource, Store } from '../store/store.ts';
 import { claimObject, CLAIM_MS } from './gc/marks.ts';
@@ -48,7 +49,10 @@ export async function applyPublication(plan: PublicationPlan, store: Store, opti
     }
     const done = await inParallel(stage, options.concurrency ?? CONCURRENCY, async (write, signal) => {
       refuseAborted(options.signal);
-      if (write.kind === 'timestamp') refuseTooLate(plan, options.clock());
+      if (write.kind === 'timestamp') {
+        await refuseNewerRoot(plan, store);
+        refuseTooLate(plan, options.clock());
+      }
       const one = {
         write,
         sent: await applyWrite(write, store, {
@@ -62,6 +66,23 @@ export async function applyPublication(plan: PublicationPlan, store: Store, opti
     applied.push(...done);
   }
   return applied;
+}
+
+/**
+ * A new root leaves `timestamp.json` as it is, so the condition on that does not show it; but it may have dropped the key that
+ * signed ours, and then hosts would refuse what they find. Looking right before the write leaves the moment of one request.
+ */
+async function refuseNewerRoot({ repository, base, writes }: PublicationPlan, store: Store): Promise<void> {
+  const version = base.roots + writes.filter(({ kind }) => kind === 'root').length + 1;
+  const path = metadataPath(repository.variant, repository.arch, `${version}.root.json`);
+  if ((await store.head(path)) === undefined) return;
+  const [found, expected] = [`${version}.root.json`, 'none'];
+  throw new GantryError(
+    'publish/conflict',
+    `Cannot publish ${quote(path.replace(/[^/]*$/u, 'timestamp.json'))}: somebody else published a new root (found ${found}; expected ${expected}). ` +
+      `What hosts see was not changed`,
+    { path, expected, found },
+  );
 }
 
 /** A clock that was set back says nothing. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cp, mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -23,7 +23,7 @@ import {
   sign,
   type Engineer,
 } from '../support/engineer.ts';
-import { delegate, deniedStore, failingStore, interruptedStore } from '../support/faulty-store.ts';
+import { delegate, failingStore, interruptedStore } from '../support/faulty-store.ts';
 
 function metadata(engineer: Engineer, file: string): string {
   return join(engineer.storeDirectory, 'metal', 'x86_64', file);
@@ -206,41 +206,6 @@ test('publishRepository() stops at a target file that has other bytes', async (t
   await assert.rejects(stat(metadata(engineer, 'timestamp.json')));
 });
 
-test('readLive() refuses a store that was rolled back', async (t) => {
-  const engineer = await engineerWithRelease(t, '1.0.0');
-  const old = await readFile(metadata(engineer, 'timestamp.json'));
-  await addVersion(engineer, '1.1.0');
-  await sign(engineer);
-  await publish(engineer);
-  await writeFile(metadata(engineer, 'timestamp.json'), old);
-  await assert.rejects(readLive(engineer.workspace, engineer.store, METAL), {
-    code: 'publish/rolled-back',
-    details: { role: 'timestamp', published: 2, live: 1 },
-  });
-});
-
-test('readLive() refuses a store that was emptied', async (t) => {
-  const engineer = await engineerWithRelease(t, '1.0.0');
-  await rm(engineer.storeDirectory, { recursive: true });
-  await assert.rejects(readLive(engineer.workspace, engineer.store, METAL), { code: 'publish/rolled-back' });
-});
-
-test('readLive() never reads a denial as an empty repository', async (t) => {
-  const engineer = await engineerWithRelease(t, '1.0.0');
-  await assert.rejects(readLive(engineer.workspace, deniedStore(engineer.store), METAL), { code: 'store/denied' });
-});
-
-test('readLive() refuses live metadata that our root chain does not prove', async (t) => {
-  const engineer = await engineerWithRelease(t, '1.0.0');
-  const stranger = await engineerWithRelease(t, '1.0.0');
-  await cp(metadata(stranger, 'timestamp.json'), metadata(engineer, 'timestamp.json'));
-  await cp(metadata(stranger, '1.snapshot.json'), metadata(engineer, '1.snapshot.json'));
-  await assert.rejects(
-    readLive(engineer.workspace, engineer.store, METAL),
-    (error) => isGantryError(error) && error.code !== 'store/missing',
-  );
-});
-
 test('publishRepository() refuses a root under which a live role would not verify', async (t) => {
   const engineer = await engineerWithRelease(t, '1.0.0');
   const { latest } = await requireRootChain(engineer.workspace);
@@ -250,6 +215,35 @@ test('publishRepository() refuses a root under which a live role would not verif
   await sign(engineer);
   await assert.rejects(publish(engineer), { code: 'repository/root-transition', details: { version: 2, role: 'timestamp' } });
   await assert.rejects(stat(metadata(engineer, '2.root.json')));
+});
+
+test('publishRepository() lets a root that somebody else publishes meanwhile come first', async (t) => {
+  const engineer = await engineerWithRelease(t, '1.0.0');
+  const colleague = await colleagueOf(engineer);
+  await addVersion(colleague, '1.1.0');
+  await sign(colleague);
+  const before = await readFile(metadata(engineer, 'timestamp.json'));
+  const racing = interruptedStore(
+    colleague.store,
+    (path) => path.endsWith('.snapshot.json'),
+    async () => {
+      const { latest } = await requireRootChain(engineer.workspace);
+      const both = { keys: [keyOf(engineer, 'online'), await makeKey(engineer, 'online-2')], threshold: 1 };
+      const spec = { ...specOf(latest.role), snapshot: both, timestamp: both };
+      await saveRootDraft(engineer.workspace, draftRoot(spec, engineer.now, engineer.workspace.expiry, latest.role));
+      await sign(engineer);
+      await publish(engineer);
+    },
+  );
+  await assert.rejects(publishRepository(colleague.workspace, racing, METAL, { now: colleague.now }), {
+    code: 'publish/conflict',
+    details: { path: 'metal/x86_64/2.root.json', expected: 'none', found: '2.root.json' },
+  });
+  assert.deepEqual(await readFile(metadata(engineer, 'timestamp.json')), before);
+  await sign(colleague);
+  await publish(colleague);
+  const live = await readLive(colleague.workspace, colleague.store, METAL);
+  assert.deepEqual([live.trusted.chain.latest.role.version, live.trusted.manifest.updates.length], [2, 2]);
 });
 
 test('publishRepository() publishes a root by itself, and another workspace adopts it', async (t) => {
