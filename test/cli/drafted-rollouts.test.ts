@@ -1,22 +1,11 @@
 /** What the commands say of releases while drafts wait, and of what cannot be done. */
 import assert from 'node:assert/strict';
 import { setTimeout } from 'node:timers/promises';
-import { after, before, test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { ADD, gantry } from '../support/cli.ts';
-import { copyOf, publish, rolloutTemplate, type Desk } from '../support/desk.ts';
+import { publish, rolloutUnderWay } from '../support/desk.ts';
 
-let template = '';
-const cleanups: (() => Promise<void>)[] = [];
-
-before(async () => {
-  template = await rolloutTemplate({ after: (work) => cleanups.push(work) });
-});
-
-after(async () => {
-  for (const cleanup of cleanups) await cleanup();
-});
-
-const underWay = async (t: TestContext): Promise<Desk> => copyOf(template, t);
+const underWay = rolloutUnderWay();
 
 test('gantry says what hosts see now by what is published, whatever is drafted', async (t) => {
   const desk = await underWay(t);

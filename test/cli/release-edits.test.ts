@@ -2,22 +2,11 @@
 import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { ADD, gantry } from '../support/cli.ts';
-import { copyOf, drafts, publish, rolloutTemplate, type Desk } from '../support/desk.ts';
+import { drafts, publish, rolloutUnderWay } from '../support/desk.ts';
 
-let template = '';
-const cleanups: (() => Promise<void>)[] = [];
-
-before(async () => {
-  template = await rolloutTemplate({ after: (work) => cleanups.push(work) });
-});
-
-after(async () => {
-  for (const cleanup of cleanups) await cleanup();
-});
-
-const underWay = async (t: TestContext): Promise<Desk> => copyOf(template, t);
+const underWay = rolloutUnderWay();
 const IMAGES = ADD.slice(3);
 
 test('gantry release recall names every release whose hosts go back, and wave refuses to steer a recalled one', async (t) => {

@@ -2,25 +2,14 @@
 import assert from 'node:assert/strict';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { readySeeds, scheduleOf } from '../../lib/release/eligibility.ts';
 import type { Update } from '../../lib/release/manifest.ts';
 import { instantOf } from '../../lib/release/wave-time.ts';
 import { ADD, cliWorkspace, gantry } from '../support/cli.ts';
-import { copyOf, deskOf, drafts, publish, rolloutTemplate, waves, type Desk } from '../support/desk.ts';
+import { deskOf, drafts, publish, rolloutUnderWay, waves } from '../support/desk.ts';
 
-let template = '';
-const cleanups: (() => Promise<void>)[] = [];
-
-before(async () => {
-  template = await rolloutTemplate({ after: (work) => cleanups.push(work) });
-});
-
-after(async () => {
-  for (const cleanup of cleanups) await cleanup();
-});
-
-const underWay = async (t: TestContext): Promise<Desk> => copyOf(template, t);
+const underWay = rolloutUnderWay();
 
 const share = (schedule: Update['waves'], days: number): number =>
   readySeeds(scheduleOf(schedule), instantOf(new Date(Date.now() + days * 86_400_000))) / 2048;

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { cp, readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { after, before } from 'node:test';
 import type { Update } from '../../lib/release/manifest.ts';
 import { ADD, cliWorkspace, gantry, type CliResult } from './cli.ts';
 import { temporaryDirectory, type Cleanup } from './engineer.ts';
@@ -57,8 +58,21 @@ export async function waves(desk: Desk, version = '1.2.0'): Promise<Update['wave
   return release.update.waves;
 }
 
-/** A directory to be copied for each test: 1.1.0 for everyone, and 1.2.0 with the default waves. */
-export async function rolloutTemplate(t: Cleanup): Promise<string> {
+/** For every test a workspace of its own with a rollout under way; they are copies of one that is made before the first test. */
+export function rolloutUnderWay(): (t: Cleanup) => Promise<Desk> {
+  let template = '';
+  const cleanups: (() => Promise<void>)[] = [];
+  before(async () => {
+    template = await rolloutTemplate({ after: (work) => cleanups.push(work) });
+  });
+  after(async () => {
+    for (const cleanup of cleanups) await cleanup();
+  });
+  return async (t) => copyOf(template, t);
+}
+
+/** 1.1.0 for everyone, and 1.2.0 with the default waves. */
+async function rolloutTemplate(t: Cleanup): Promise<string> {
   const { directory, workspace } = await cliWorkspace(t);
   const desk = await deskOf(workspace);
   const images = ADD.slice(3);
@@ -69,7 +83,7 @@ export async function rolloutTemplate(t: Cleanup): Promise<string> {
   return directory;
 }
 
-export async function copyOf(template: string, t: Cleanup): Promise<Desk> {
+async function copyOf(template: string, t: Cleanup): Promise<Desk> {
   const directory = await temporaryDirectory(t);
   await cp(template, directory, { recursive: true });
   return deskOf(join(directory, 'my-os'));

@@ -17,6 +17,7 @@ import { cacheControlOf } from '../cache-control.ts';
 import type { ByteSource, Expect, ObjectInfo, ReadOptions, Store, StoredObject, StorePath, StoreVersion, WriteOptions } from '../store.ts';
 import { refuseMoreBytes, refuseOtherBytes } from '../refusals.ts';
 import type { S3Context, Sdk } from './context.ts';
+import { describeObject, SHA256_KEY } from './describe.ts';
 import { isMissing, isRefusal, isRefusedCondition, notS3, storeFailure, type Attempt } from './failures.ts';
 import { s3Url, type S3Location, type S3Settings } from './location.ts';
 import { createPartBuffers } from './part-buffers.ts';
@@ -30,8 +31,6 @@ const MAX_ATTEMPTS = 5;
 const CONNECT_MS = 10_000;
 /** How long a server may say nothing: then the call has failed, and may be tried again. */
 const SILENCE_MS = 60_000;
-/** The digest beside the object. */
-const SHA256_KEY = 'sha256';
 
 /** Loads the AWS SDK on first use. @throws GantryError `store/bad-location` */
 export async function createS3Store(location: S3Location, settings: S3Settings = {}): Promise<Store> {
@@ -60,13 +59,6 @@ export async function createS3Store(location: S3Location, settings: S3Settings =
     },
   };
   return new S3Store(context, sdk);
-}
-
-interface Described {
-  readonly ETag?: string | undefined;
-  readonly ContentLength?: number | undefined;
-  readonly Metadata?: Record<string, string> | undefined;
-  readonly LastModified?: Date | undefined;
 }
 
 class S3Store implements Store {
@@ -98,7 +90,7 @@ class S3Store implements Store {
     // In Node the body is a stream of Node's.
     const body = found.Body as Readable | undefined;
     try {
-      const info = this.#describe('GetObject', path, found);
+      const info = describeObject(found, path, this.#attempted('GetObject', path));
       return { info, body: this.#checked(path, body ?? none(), signal) };
     } catch (error) {
       body?.destroy();
@@ -111,7 +103,7 @@ class S3Store implements Store {
     const look = async (): Promise<ObjectInfo | undefined> => {
       try {
         const found = await client.send(new this.#sdk.HeadObjectCommand(this.#named(path)), abort(signal));
-        return this.#describe('HeadObject', path, found);
+        return describeObject(found, path, this.#attempted('HeadObject', path));
       } catch (error) {
         const why = this.#hasBucket && isMissing(error) ? error : await this.#reasonOf(error, path, signal);
         if (!isMissing(why)) throw why;
@@ -241,7 +233,8 @@ class S3Store implements Store {
       if (page.Name === undefined) throw notS3(this.#attempted('ListObjectsV2', location.bucket));
       for (const { Key = '', ETag, Size = 0, LastModified } of page.Contents ?? []) {
         const path = Key.slice(before.length);
-        if (isStorePath(path)) yield this.#describe('ListObjectsV2', path, { ETag, ContentLength: Size, LastModified });
+        if (!isStorePath(path)) continue;
+        yield describeObject({ ETag, ContentLength: Size, LastModified }, path, this.#attempted('ListObjectsV2', path));
       }
       token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
     } while (token !== undefined);
@@ -263,19 +256,6 @@ class S3Store implements Store {
 
   #attempted(call: string, path: string, signal?: AbortSignal): Attempt {
     return { call, path, store: this.description, endpoint: this.#context.settings.endpoint, signal };
-  }
-
-  /** An ETag is the only version that S3 has; what answers without one is no S3. */
-  #describe(call: string, path: StorePath, { ETag, ContentLength = 0, Metadata, LastModified }: Described): ObjectInfo {
-    if (ETag === undefined) throw notS3(this.#attempted(call, path));
-    const sha256 = Metadata?.[SHA256_KEY];
-    return {
-      path,
-      lengthBytes: ContentLength,
-      version: ETag as StoreVersion,
-      ...(sha256 === undefined ? {} : { sha256 }),
-      ...(LastModified === undefined ? {} : { modified: LastModified }),
-    };
   }
 
   /** A connection that breaks in the middle of a body is the store's failure, too. */
