@@ -181,8 +181,8 @@ async function mayPublishRoots(context: Context, { writes }: PublicationPlan): P
 }
 
 function describeDone({ repository, sent, skipped, bytes, look }: Done): readonly string[] {
-  const uploaded = sent === 0 ? 'it was live already' : `${count(sent, 'object')}, ${formatBytes(bytes)}`;
-  const lines = [`Published ${nameOf(repository)}: ${uploaded}${skipped === 0 ? '' : `; ${skipped} were there already`}.`];
+  const published = `Published ${nameOf(repository)}: ${count(sent, 'object')}, ${formatBytes(bytes)}${skipped === 0 ? '' : `; ${skipped} were there already`}.`;
+  const lines = [sent === 0 ? `Nothing to publish for ${nameOf(repository)}: all of it is live already.` : published];
   if (look === undefined) return lines;
   const waited = look.waitedMs < 1000 ? '' : ` after ${formatDuration(look.waitedMs)}`;
   return [

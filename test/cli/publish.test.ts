@@ -74,7 +74,7 @@ test('gantry publish --plan writes a plan, and gantry publish PLAN carries it ou
     published.stdout,
     /rsync -a --exclude='\.\*' --exclude=timestamp\.json \S+\/public\/ HOST:FOLDER\/\n {2}rsync -a --exclude='\.\*' \S+/u,
   );
-  assert.match((await at.ok('publish', 'plan.json')).stdout, /^Published metal\/x86_64: it was live already\./u);
+  assert.match((await at.ok('publish', 'plan.json')).stdout, /^Nothing to publish for metal\/x86_64: all of it is live already\./u);
 });
 
 test('gantry publish PLAN refuses with exit code 5 when the world moved, and says who moved it', async (t) => {
