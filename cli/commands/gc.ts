@@ -4,7 +4,7 @@ import type { Context } from '../context.ts';
 import { dryRunOption, isSet, storeOption, textOption } from '../options.ts';
 import type { CommandSpec, OptionValues, Outcome } from '../program.ts';
 import { openWorkspaceSession } from '../session.ts';
-import { describeCollection, describeDecision, describeFates, type Asked } from '../ui/garbage.ts';
+import type { Asked } from '../ui/garbage.ts';
 import { count, formatBytes, shellWord } from '../ui/format.ts';
 
 const DEFAULT_GRACE = '7 days';
@@ -71,11 +71,13 @@ function listingNotes(context: Context): { readonly onListed: (objects: number) 
 
 async function explain({ graceMs }: Collector, decision: Decision, text: string): Promise<Outcome> {
   const { fatesOf } = await import('../../lib/publish/gc/explain.ts');
+  const { describeFates } = await import('../ui/garbage.ts');
   const objects = fatesOf(decision, text, graceMs);
   return { json: { dryRun: true, why: text, objects }, lines: describeFates(objects, text) };
 }
 
-function rehearse(asked: Asked, decision: Decision): Outcome {
+async function rehearse(asked: Asked, decision: Decision): Promise<Outcome> {
+  const { describeDecision } = await import('../ui/garbage.ts');
   const { mark, remove, waiting, abandon, kept } = decision;
   const json = {
     dryRun: true,
@@ -92,6 +94,7 @@ function rehearse(asked: Asked, decision: Decision): Outcome {
 
 async function collect(context: Context, collector: Collector, decision: Decision, asked: Asked): Promise<Outcome> {
   const { collectGarbage } = await import('../../lib/publish/gc/collect.ts');
+  const { describeCollection } = await import('../ui/garbage.ts');
   const label = `Removing ${count(decision.remove.length, 'object')}`;
   const bar = decision.remove.length === 0 ? undefined : context.progress({ label, totalBytes: bytesOf(decision.remove) });
   let bytes = 0;

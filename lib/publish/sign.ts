@@ -59,11 +59,14 @@ export async function signDrafts(workspace: Workspace, store: Store, options: Si
     const { live, draft } = await takeCurrent(workspace, store, repository);
     if (draft === undefined) continue;
     const isCurrent = isBasedOn(draft, live.trusted);
-    const isUsable = isCurrent && !hasExpired(draft, options.now) && !hasLostNumber(draft, live);
+    // What people cannot read from the changes is not signed.
+    const assertHolds = (one: Draft): void => assertDraftHolds(one, live.trusted, { now: options.now, policy: workspace.expiry });
+    const isStanding = isCurrent && !hasExpired(draft, options.now);
+    if (isStanding) assertHolds(draft);
+    const isUsable = isStanding && !hasLostNumber(draft, live);
     const current = isUsable ? draft : redraft(draft, live, workspace, options.now);
     if (!isCurrent) redrafted.push(repository);
-    // What people cannot read from the changes is not signed.
-    assertDraftHolds(current, live.trusted, { now: options.now, policy: workspace.expiry });
+    if (!isUsable) assertHolds(current);
     items.push(...(await signOneDraft({ workspace, repository, draft: current, live, sign, now: options.now })));
   }
   return { items, redrafted };

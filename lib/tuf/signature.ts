@@ -37,8 +37,11 @@ export function verifySignature(key: PublicKey, signature: Signature, payload: U
       case 'ecdsa':
         return verify('sha256', payload, { key: object, dsaEncoding: 'der' }, sig);
       case 'rsa':
-        // MGF1 takes the hash of the signature when nothing else is said.
-        return verify('sha256', payload, { key: object, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: RSA_SALT_BYTES }, sig);
+        // OpenSSL takes a signature without its leading zero bytes, too. MGF1 takes the hash of the signature when nothing else is said.
+        return (
+          sig.length * 8 === object.asymmetricKeyDetails?.modulusLength &&
+          verify('sha256', payload, { key: object, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: RSA_SALT_BYTES }, sig)
+        );
     }
   } catch {
     return false;

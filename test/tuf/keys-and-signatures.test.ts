@@ -117,6 +117,19 @@ describe('verifySignature()', () => {
     });
   }
 
+  test('refuses an RSA signature that lacks its leading zero', async () => {
+    const signer = signerFromKeyObject(await generatePrivateKey('rsa'));
+    // One of 256 begins with a zero.
+    for (let tried = 0; tried < 10_000; tried += 1) {
+      const signature = await signer.sign(PAYLOAD);
+      if (!signature.sig.startsWith('00')) continue;
+      assert.ok(verifySignature(signer.key, signature, PAYLOAD));
+      assert.ok(!verifySignature(signer.key, { ...signature, sig: signature.sig.slice(2) }, PAYLOAD));
+      return;
+    }
+    assert.fail('no signature of 10,000 begins with a zero');
+  });
+
   test('refuses a signature of any length without throwing', async () => {
     const { key, keyId } = signerFromKeyObject(await generatePrivateKey('ecdsa'));
     for (const sig of ['a', 'ab'.repeat(5_000_000), 'ab '.repeat(9), '\0'.repeat(64)]) {

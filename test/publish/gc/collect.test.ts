@@ -56,11 +56,12 @@ test('collectGarbage() refuses when the live timestamp does not verify', async (
     async read(path, options) {
       const { info, body } = await store.read(path, options);
       if (path !== TIMESTAMP) return { info, body };
+      const { sha256: _, ...withoutDigest } = info;
       const text = Buffer.from(await collect(body))
         .toString()
         .replaceAll(/(?<="sig": ?")[0-9a-f]{8}/gu, '00000000');
       return {
-        info,
+        info: withoutDigest,
         body: (async function* () {
           yield Buffer.from(text);
         })(),
