@@ -29,8 +29,8 @@ for (const kind of S3_SERVER_KINDS) {
     testGarbageCollection(kind, async (t) => inBucket(t, await server.bucket('gc')));
 
     // MinIO lists the uploads of one key alone, and removes them by itself after a day.
-    const skip = kind === 'minio' ? 'it does not list the uploads below a prefix' : false;
-    test(`collectGarbage() ends uploads to ${kind} that were begun a grace ago, below its prefix`, { skip }, async (t) => {
+    const seen = kind === 'minio' ? [] : [IMAGE];
+    test(`collectGarbage() ends uploads that were begun a grace ago, below its prefix, where ${kind} lists them`, async (t) => {
       const bucket = await server.bucket('gc');
       const gardener = await inBucket(t, bucket);
       await gardener.release('1.0.0');
@@ -39,11 +39,16 @@ for (const kind of S3_SERVER_KINDS) {
       gardener.pass(GRACE_MS + HOUR_MS);
       assert.deepEqual(
         (await gardener.plan()).abandon.map(({ path }) => path),
-        [IMAGE],
+        seen,
       );
-      assert.equal((await gardener.collect()).abandoned.length, 1);
-      const { Uploads = [] } = await server.client.send(new ListMultipartUploadsCommand({ Bucket: bucket }));
-      assert.deepEqual(new Set(Uploads.map(({ Key }) => Key)), new Set([`os-2/${IMAGE}`, IMAGE]));
+      assert.equal((await gardener.collect()).abandoned.length, seen.length);
+      const left = await Promise.all(
+        ['os/', 'os-2/', ''].map(async (prefix) => {
+          const input = { Bucket: bucket, Prefix: prefix + IMAGE };
+          return (await server.client.send(new ListMultipartUploadsCommand(input))).Uploads?.length ?? 0;
+        }),
+      );
+      assert.deepEqual(left, [1 - seen.length, 1, 1]);
       await assertHostSeesAll(gardener);
     });
   });
