@@ -17,7 +17,7 @@ import type { Store, StorePath, StoreVersion } from '../store/store.ts';
 import { sha256Hex } from '../tuf/hash.ts';
 import { readSignedRole } from '../tuf/role.ts';
 import { TargetPath } from '../tuf/target-path.ts';
-import type { MetaFile, Root, SignedRole } from '../tuf/types.ts';
+import type { MetaFile, RoleByName, Root, SignedRole, TopRoleName } from '../tuf/types.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import type { SeenVersions } from '../workspace/draft-files.ts';
 
@@ -84,8 +84,9 @@ async function followRoots(
   chain: RootChain,
 ): Promise<{ readonly chain: RootChain; readonly stored: number }> {
   const readRoot = async (version: number): Promise<SignedRole<Root> | undefined> => {
-    const object = await readObject(store, pathOf(repository, `${version}.root.json`), MAX_BYTES.root);
-    return object === undefined ? undefined : readSignedRole(object.bytes, 'root');
+    const path = pathOf(repository, `${version}.root.json`);
+    const object = await readObject(store, path, MAX_BYTES.root);
+    return object === undefined ? undefined : readRoleOf(store, path, object.bytes, 'root');
   };
   for (const ours of chain.roots.toReversed()) {
     const theirs = await readRoot(ours.role.version);
@@ -106,30 +107,38 @@ async function followRoots(
 function foreignRoot(store: Store, ours: SignedRole<Root>, theirs: SignedRole<Root>): GantryError {
   const path = `${ours.role.version}.root.json`;
   return new GantryError(
-    'publish/conflict',
+    'repository/root-chain',
     `Cannot use the store ${quote(store.description)}: its ${path} is another file (SHA-256 ${theirs.sha256}); expected this workspace's own (${ours.sha256})`,
-    { path, expected: ours.sha256, found: theirs.sha256 },
+    { version: ours.role.version },
   );
 }
 
+/** @throws GantryError the reader's own, with the place: what lies there may be somebody else's */
+function readRoleOf<N extends TopRoleName>(store: Store, path: StorePath, bytes: Uint8Array, name: N): SignedRole<RoleByName[N]> {
+  try {
+    return readSignedRole(bytes, name);
+  } catch (error) {
+    if (!isGantryError(error)) throw error;
+    const message = `Cannot use the store ${quote(store.description)}: its ${quote(path)} is no metadata (${error.message})`;
+    throw new GantryError(error.code, message, error.details, { cause: error });
+  }
+}
+
 async function readRoles(store: Store, repository: RepositoryName, timestampBytes: Uint8Array): Promise<PublishedRoles> {
-  const timestamp = readSignedRole(timestampBytes, 'timestamp');
+  const timestamp = readRoleOf(store, pathOf(repository, 'timestamp.json'), timestampBytes, 'timestamp');
   const snapshotMeta = timestamp.role.meta['snapshot.json'];
-  const snapshotBytes = await requireRole(
-    store,
-    pathOf(repository, `${snapshotMeta.version}.snapshot.json`),
-    snapshotMeta,
-    MAX_BYTES.snapshot,
-  );
-  const snapshot = readSignedRole(snapshotBytes, 'snapshot');
+  const snapshotPath = pathOf(repository, `${snapshotMeta.version}.snapshot.json`);
+  const snapshotBytes = await requireRole(store, snapshotPath, snapshotMeta, MAX_BYTES.snapshot);
+  const snapshot = readRoleOf(store, snapshotPath, snapshotBytes, 'snapshot');
   const targetsMeta = snapshot.role.meta['targets.json'];
   if (targetsMeta === undefined) {
     throw new GantryError('repository/mismatch', 'Cannot trust the published snapshot role: it names no targets.json', {
       role: 'snapshot',
     });
   }
-  const targetsBytes = await requireRole(store, pathOf(repository, `${targetsMeta.version}.targets.json`), targetsMeta, MAX_BYTES.targets);
-  return { timestamp, snapshot, targets: readSignedRole(targetsBytes, 'targets') };
+  const targetsPath = pathOf(repository, `${targetsMeta.version}.targets.json`);
+  const targetsBytes = await requireRole(store, targetsPath, targetsMeta, MAX_BYTES.targets);
+  return { timestamp, snapshot, targets: readRoleOf(store, targetsPath, targetsBytes, 'targets') };
 }
 
 async function requireRole(store: Store, path: StorePath, meta: MetaFile, maxBytes: number): Promise<Uint8Array> {
