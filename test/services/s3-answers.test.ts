@@ -156,3 +156,26 @@ test('write() throws store/failed when its upload is gone before it was complete
   });
   await assert.rejects(write(await bucketAt(endpoint), 5 << 20), { code: 'store/failed' });
 });
+
+test('a bucket throws store/failed when a listing breaks off, or goes on where it was', async (t) => {
+  const page = (root: string, members: string): string =>
+    `<?xml version="1.0" encoding="UTF-8"?><${root}><Name>bucket</Name><IsTruncated>true</IsTruncated>${members}</${root}>`;
+  const listings = [
+    page('ListBucketResult', ''),
+    page('ListBucketResult', '<NextContinuationToken>here</NextContinuationToken>'),
+    page('ListMultipartUploadsResult', ''),
+    page('ListMultipartUploadsResult', '<NextKeyMarker>here</NextKeyMarker><NextUploadIdMarker>1</NextUploadIdMarker>'),
+  ];
+  for (const listing of listings) {
+    const { endpoint, requests } = await startFakeServer(t, (_, response) =>
+      response.writeHead(200, { 'Content-Type': 'application/xml' }).end(listing),
+    );
+    const store = await bucketAt(endpoint);
+    const pages = listing.includes('ListBucket') ? store.list('') : store.unfinished?.list();
+    const readAll = async (): Promise<void> => {
+      for await (const _ of pages ?? []);
+    };
+    await assert.rejects(readAll(), { code: 'store/failed', message: /the listing of \S+ breaks off/u }, listing);
+    assert.equal(requests.length, listing.includes('here') ? 2 : 1);
+  }
+});

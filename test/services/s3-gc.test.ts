@@ -5,6 +5,7 @@ import { CreateMultipartUploadCommand, ListMultipartUploadsCommand, UploadPartCo
 import { engineerWithRoot } from '../support/engineer.ts';
 import { testGarbageCollection } from '../support/gc-contract.ts';
 import { assertHostSeesAll, Gardener, GRACE_MS, HOUR_MS } from '../support/garbage.ts';
+import { TRUTH, startS3Proxy, type Answer } from '../support/s3-proxy.ts';
 import { S3_SERVER_KINDS, skipReason, startS3Server, type S3Server } from '../support/s3-server.ts';
 import { storeIn } from './aws-environment.ts';
 
@@ -13,6 +14,14 @@ const IMAGE = `targets/${'ab'.repeat(32)}.root.ext4.zst`;
 async function begin({ client }: S3Server, Bucket: string, Key: string): Promise<void> {
   const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket, Key }));
   await client.send(new UploadPartCommand({ Bucket, Key, UploadId, PartNumber: 1, Body: Buffer.alloc(5 << 20) }));
+}
+
+/** A listing whose last object was lost on the way; its length is told anew. */
+function withoutLastObject(answer: Answer): Answer {
+  const text = answer.body.toString();
+  const at = text.lastIndexOf('<Contents>');
+  const body = Buffer.from(text.slice(0, at) + text.slice(text.indexOf('</Contents>', at) + '</Contents>'.length));
+  return { ...answer, headers: { ...answer.headers, 'content-length': String(body.length) }, body };
 }
 
 for (const kind of S3_SERVER_KINDS) {
@@ -27,6 +36,21 @@ for (const kind of S3_SERVER_KINDS) {
       new Gardener(await engineerWithRoot(t, new Date()), await storeIn(server, bucket));
 
     testGarbageCollection(kind, async (t) => inBucket(t, await server.bucket('gc')));
+
+    test(`collectGarbage() refuses a listing of ${kind} that lacks what is there`, async (t) => {
+      let lies = false;
+      const endpoint = await startS3Proxy(t, server, ({ method, query }) =>
+        lies && method === 'GET' && query.has('list-type') ? { kind: 'changed', change: withoutLastObject } : TRUTH,
+      );
+      const store = await storeIn({ ...server, endpoint }, await server.bucket('gc'));
+      const gardener = new Gardener(await engineerWithRoot(t, new Date()), store);
+      await gardener.release('1.0.0');
+      gardener.pass(HOUR_MS);
+      await gardener.plan();
+      lies = true;
+      await assert.rejects(gardener.plan(), { code: 'publish/unverified', message: /its listing lacks "targets\// });
+      await assertHostSeesAll(gardener);
+    });
 
     // MinIO lists the uploads of one key alone, and removes them by itself after a day.
     const seen = kind === 'minio' ? [] : [IMAGE];

@@ -33,6 +33,9 @@ const CREDENTIALS = new Set([
 ]);
 const MISSING = new Set(['NoSuchKey', 'NotFound']);
 
+/** A page of a listing says that more follows, and not where, or nowhere new: what is missing of it must not be taken for absent. */
+export class CutListing extends Error {}
+
 const VERBS: Readonly<Record<string, string>> = {
   GetObject: 'read',
   HeadObject: 'look up',
@@ -78,6 +81,10 @@ export function storeFailure(error: unknown, attempt: Attempt): GantryError {
     const needed = permissionFor(call);
     const expected = needed === undefined ? '' : `; expected credentials that have ${needed}`;
     return new GantryError('store/denied', `${cannot}: ${call} was denied${expected}`, { path }, cause);
+  }
+  if (error instanceof CutListing) {
+    const problem = `the listing of ${endpoint} breaks off and does not say where it goes on; expected all of it`;
+    return new GantryError('store/failed', `${cannot}: ${problem}`, { path, call }, cause);
   }
   const what = status === undefined ? `no answer from ${endpoint} (${message})` : `${endpoint} answered with status ${status}, ${name}`;
   return new GantryError('store/failed', `${cannot}: ${what}`, { path, call }, cause);

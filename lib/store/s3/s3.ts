@@ -8,7 +8,7 @@
  *   beside the object;
  * - memory is bounded: a few parts of a large object at a time, each of them a few megabytes.
  */
-import type { PutObjectCommandInput } from '@aws-sdk/client-s3';
+import type { ListObjectsV2CommandOutput, PutObjectCommandInput } from '@aws-sdk/client-s3';
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { GantryError, isGantryError, quote, refuseAborted } from '../../errors.ts';
@@ -18,7 +18,7 @@ import type { ByteSource, Expect, ObjectInfo, ReadOptions, Store, StoredObject, 
 import { refuseMoreBytes, refuseOtherBytes } from '../refusals.ts';
 import type { S3Context, Sdk } from './context.ts';
 import { describeObject, SHA256_KEY } from './describe.ts';
-import { isMissing, isRefusal, isRefusedCondition, notS3, storeFailure, type Attempt } from './failures.ts';
+import { CutListing, isMissing, isRefusal, isRefusedCondition, notS3, storeFailure, type Attempt } from './failures.ts';
 import { s3Url, type S3Location, type S3Settings } from './location.ts';
 import { createPartBuffers } from './part-buffers.ts';
 import { putInParts } from './parts.ts';
@@ -223,12 +223,13 @@ class S3Store implements Store {
     let token: string | undefined;
     do {
       const input = { Bucket: location.bucket, Prefix: before + prefix, ...(token === undefined ? {} : { ContinuationToken: token }) };
-      const page = await attempt(
-        'ListObjectsV2',
-        location.bucket,
-        async () => client.send(new this.#sdk.ListObjectsV2Command(input), abort(signal)),
-        signal,
-      );
+      const fetchPage = async (): Promise<ListObjectsV2CommandOutput> => {
+        const found = await client.send(new this.#sdk.ListObjectsV2Command(input), abort(signal));
+        const { IsTruncated, NextContinuationToken } = found;
+        if (IsTruncated === true && (NextContinuationToken === undefined || NextContinuationToken === token)) throw new CutListing();
+        return found;
+      };
+      const page = await attempt('ListObjectsV2', location.bucket, fetchPage, signal);
       // Every listing of S3 names its bucket; a page that happens to be XML does not.
       if (page.Name === undefined) throw notS3(this.#attempted('ListObjectsV2', location.bucket));
       for (const { Key = '', ETag, Size = 0, LastModified } of page.Contents ?? []) {

@@ -9,6 +9,7 @@ import { isGantryError } from '../../errors.ts';
 import { isStorePath, joinStorePath } from '../path.ts';
 import type { ReadOptions, Store, UnfinishedWrite } from '../store.ts';
 import type { S3Context, Sdk } from './context.ts';
+import { CutListing } from './failures.ts';
 
 export function unfinishedUploads({ client, location, attempt }: S3Context, sdk: Sdk): NonNullable<Store['unfinished']> {
   const before = location.prefix === '' ? '' : `${location.prefix}/`;
@@ -17,13 +18,14 @@ export function unfinishedUploads({ client, location, attempt }: S3Context, sdk:
       let marker: Pick<ListMultipartUploadsCommandInput, 'KeyMarker' | 'UploadIdMarker'> | undefined = {};
       while (marker !== undefined) {
         const input: ListMultipartUploadsCommandInput = { Bucket: location.bucket, Prefix: before, ...marker };
-        const command = new sdk.ListMultipartUploadsCommand(input);
-        const page = await attempt<ListMultipartUploadsCommandOutput>(
-          'ListMultipartUploads',
-          location.bucket,
-          async () => client.send(command),
-          signal,
-        );
+        const fetchPage = async (): Promise<ListMultipartUploadsCommandOutput> => {
+          const found = await client.send(new sdk.ListMultipartUploadsCommand(input));
+          const { IsTruncated, NextKeyMarker, NextUploadIdMarker } = found;
+          const goesNowhere = NextKeyMarker === input.KeyMarker && NextUploadIdMarker === input.UploadIdMarker;
+          if (IsTruncated === true && (NextKeyMarker === undefined || goesNowhere)) throw new CutListing();
+          return found;
+        };
+        const page = await attempt('ListMultipartUploads', location.bucket, fetchPage, signal);
         for (const { Key = '', UploadId, Initiated } of page.Uploads ?? []) {
           const path = Key.slice(before.length);
           if (UploadId !== undefined && Initiated !== undefined && isStorePath(path)) yield { path, id: UploadId, begun: Initiated };
