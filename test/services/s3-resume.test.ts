@@ -8,6 +8,7 @@ import { bytesSource } from '../../lib/store/source.ts';
 import type { ByteSource, Store, WriteOptions } from '../../lib/store/store.ts';
 import { collect, imageBytes, inChunks } from '../support/bytes.ts';
 import { countRequests } from '../support/s3-requests.ts';
+import { startS3Proxy, TRUTH, type Asked, type Lie } from '../support/s3-proxy.ts';
 import { S3_SERVER_KINDS, skipReason, startS3Server, type S3Server } from '../support/s3-server.ts';
 import { storeIn } from './aws-environment.ts';
 
@@ -21,6 +22,28 @@ const OPTIONS: WriteOptions & { readonly expect: 'absent' } = {
   cacheClass: 'immutable',
   contentType: 'application/octet-stream',
 };
+
+const GONE = { kind: 'error', status: 404, code: 'NoSuchUpload' } as const;
+
+/** What another publisher does who has found the same upload. */
+const ENDED: readonly { readonly when: string; readonly lie: (asked: Asked) => Lie }[] = [
+  {
+    when: 'its upload ends between two parts',
+    lie: ({ method, query, time }) =>
+      method === 'PUT' && query.get('partNumber') === '2' && time === 2 ? { ...GONE, effect: 'never' } : TRUTH,
+  },
+  {
+    when: 'its upload ends before it is joined',
+    lie: ({ method, query, time }) => (method === 'POST' && query.has('uploadId') && time === 2 ? { ...GONE, effect: 'never' } : TRUTH),
+  },
+  {
+    when: "a part is another publisher's",
+    lie: ({ method, query, time }) =>
+      method === 'POST' && query.has('uploadId') && time === 2
+        ? { kind: 'error', status: 400, code: 'InvalidPart', effect: 'never' }
+        : TRUTH,
+  },
+];
 
 /** Three parts are on the server when it is cut off. */
 async function cutOff(store: Store): Promise<void> {
@@ -84,6 +107,38 @@ for (const kind of S3_SERVER_KINDS) {
         if (outcome.status === 'rejected') assert.match(String(outcome.reason.code), /^store\/(?:conflict|failed)$/u);
       }
       assert.deepEqual(await collect((await writers[0].read(PATH)).body), Buffer.from(BYTES));
+    });
+
+    test(`write() to ${kind} leaves an upload alone that began with other bytes`, async () => {
+      const bucket = await server.bucket('resume');
+      const store = await storeIn(server, bucket);
+      await cutOff(store);
+      const other = bytesSource(imageBytes(6 * MIB, 'other'));
+      await store.write(PATH, other, OPTIONS);
+      assert.equal((await store.head(PATH))?.sha256, other.sha256);
+      assert.equal(await uploads(bucket), 1);
+    });
+
+    for (const { when, lie } of ENDED) {
+      test(`write() to ${kind} begins anew when ${when}`, async (t) => {
+        const bucket = await server.bucket('resume');
+        const store = await storeIn({ ...server, endpoint: await startS3Proxy(t, server, lie) }, bucket);
+        await store.write(PATH, SOURCE, OPTIONS);
+        assert.deepEqual(await collect((await store.read(PATH)).body), Buffer.from(BYTES));
+      });
+    }
+
+    test(`write() to ${kind} sends nothing twice when its upload was joined and the answer is that it is gone`, async (t) => {
+      const bucket = await server.bucket('resume');
+      let parts = 0;
+      const lie = ({ method, query }: Asked): Lie => {
+        if (query.has('partNumber')) parts += 1;
+        return method === 'POST' && query.has('uploadId') ? { ...GONE, effect: 'before' } : TRUTH;
+      };
+      const store = await storeIn({ ...server, endpoint: await startS3Proxy(t, server, lie) }, bucket);
+      await assert.rejects(store.write(PATH, SOURCE, OPTIONS), { code: 'store/failed' });
+      assert.equal(parts, 5);
+      assert.equal((await store.head(PATH))?.sha256, SOURCE.sha256);
     });
   });
 }

@@ -7,7 +7,7 @@
  * - an answer that did not arrive is an unknown outcome (`store/failed`): whoever wrote must look, and never guess;
  * - names and statuses are told, requests and credentials are not.
  */
-import { abortedBy, GantryError, quote } from '../../errors.ts';
+import { abortedBy, GantryError, isGantryError, quote } from '../../errors.ts';
 import { permissionFor } from './permissions.ts';
 
 export interface Attempt {
@@ -57,6 +57,12 @@ export function isRefusedCondition(error: unknown): boolean {
 
 export function isMissing(error: unknown): boolean {
   return MISSING.has(described(error).name);
+}
+
+/** True when the upload that a call belongs to was ended by somebody else, or holds somebody else's part. */
+export function isUploadGone(error: unknown): boolean {
+  const { name } = described(isGantryError(error, 'store/failed') ? error.cause : error);
+  return name === 'NoSuchUpload' || name === 'InvalidPart';
 }
 
 /** True for an answer that says no to this request; a HEAD's is without the words that say why. */

@@ -4,15 +4,15 @@
  * Rules:
  * - parts go up a few at a time, as many as there are buffers for (`part-buffers.ts`), each with its own checksum; what comes out is joined only when the whole was what was announced;
  * - the condition is part of the last call, which joins the parts: until then nothing is visible;
- * - parts that can never be joined are removed; those of a try that was cut off stay for the next one (`resume.ts`), and what nobody
- *   comes back for, `gantry gc` removes.
+ * - parts that can never be joined are removed; those of a try that was cut off stay for the next one (`resume.ts`), which knows them by
+ *   the first, and what nobody comes back for, `gantry gc` removes.
  */
 import type { CompletedPart, PutObjectCommandInput } from '@aws-sdk/client-s3';
 import { createHash } from 'node:crypto';
 import { isGantryError, refuseAborted } from '../../errors.ts';
-import type { ByteSource, StorePath, WriteOptions } from '../store.ts';
 import { refuseMoreBytes, refuseOtherBytes } from '../refusals.ts';
 import type { S3Context, Sdk } from './context.ts';
+import { nameObject, type Write } from './describe.ts';
 import type { PartBuffers } from './part-buffers.ts';
 import { findEarlierUpload, sentBefore, type EarlierUpload } from './resume.ts';
 
@@ -20,10 +20,7 @@ import { findEarlierUpload, sentBefore, type EarlierUpload } from './resume.ts';
 const MAX_PARTS = 10_000;
 const PART_BYTES = 5 << 20;
 
-export interface PartedWrite {
-  readonly path: StorePath;
-  readonly source: ByteSource;
-  readonly options: WriteOptions;
+export interface PartedWrite extends Write {
   /** Runs the call that makes the object visible. */
   readonly conclude: <T>(call: string, work: () => Promise<T>) => Promise<T>;
 }
@@ -36,9 +33,9 @@ export async function putInParts(
   write: PartedWrite,
 ): Promise<string | undefined> {
   const { client } = context;
-  const { path, options } = write;
+  const { path, source, options } = write;
   const { IfNoneMatch, IfMatch, ...creation } = input;
-  const named = { Bucket: input.Bucket, Key: input.Key };
+  const named = nameObject(context.location, path);
   const begin = async (): Promise<EarlierUpload> => {
     const create = new sdk.CreateMultipartUploadCommand({ ...creation, ChecksumAlgorithm: 'SHA256' });
     // The signal does not cut this call: an upload whose answer is lost could not be removed.
@@ -46,18 +43,20 @@ export async function putInParts(
     return { upload: { ...named, UploadId }, parts: new Map() };
   };
   refuseAborted(options.signal);
-  const { upload, parts: earlier } = (await findEarlierUpload(context, sdk, named)) ?? (await begin());
+  const { upload, parts: earlier } = (await findEarlierUpload(context, sdk, named, source)) ?? (await begin());
+  const sent = new Map<number, CompletedPart>();
   try {
-    const parts = await context.buffers.during(async () => sendParts(context, sdk, { upload, parts: earlier }, write));
+    await context.buffers.during(async () => sendParts(context, sdk, { upload, parts: earlier }, write, sent));
     refuseAborted(options.signal);
     const condition = { ...(IfNoneMatch === undefined ? {} : { IfNoneMatch }), ...(IfMatch === undefined ? {} : { IfMatch }) };
-    const complete = new sdk.CompleteMultipartUploadCommand({ ...upload, ...condition, MultipartUpload: { Parts: parts } });
+    const complete = new sdk.CompleteMultipartUploadCommand({ ...upload, ...condition, MultipartUpload: { Parts: inOrder(sent) } });
     const { ETag } = await write.conclude('CompleteMultipartUpload', async () => client.send(complete));
     return ETag;
   } catch (error) {
     const isCutOff = isGantryError(error, 'store/failed') || isGantryError(error, 'store/credentials') || isGantryError(error, 'aborted');
     // What went wrong is worth more than what goes wrong while tidying up.
-    if (!isCutOff) await client.send(new sdk.AbortMultipartUploadCommand(upload)).catch(() => undefined);
+    if (!isCutOff || !(sent.has(1) || earlier.has(1)))
+      await client.send(new sdk.AbortMultipartUploadCommand(upload)).catch(() => undefined);
     throw error;
   }
 }
@@ -67,10 +66,10 @@ async function sendParts(
   sdk: Sdk,
   { upload, parts: earlier }: EarlierUpload,
   { path, source, options }: PartedWrite,
-): Promise<CompletedPart[]> {
+  done: Map<number, CompletedPart>,
+): Promise<void> {
   const partBytes = Math.max(PART_BYTES, Math.ceil(source.lengthBytes / MAX_PARTS));
   const hash = createHash('sha256');
-  const done: CompletedPart[] = [];
   const inFlight = new Set<Promise<void>>();
   let hasFailed = false;
   let length = 0;
@@ -84,7 +83,7 @@ async function sendParts(
       before ?? (await attempt('UploadPart', path, async () => client.send(new sdk.UploadPartCommand(part), abortSignal), options.signal));
     sent += bytes.length;
     options.onProgress?.(sent);
-    done.push({ PartNumber: number, ChecksumSHA256, ...(ETag === undefined ? {} : { ETag }) });
+    done.set(number, { PartNumber: number, ChecksumSHA256, ...(ETag === undefined ? {} : { ETag }) });
   };
   try {
     let number = 0;
@@ -108,7 +107,10 @@ async function sendParts(
     await Promise.allSettled(inFlight);
   }
   refuseOtherBytes(path, source, length, hash.digest('hex'));
-  return done.toSorted((a, b) => (a.PartNumber ?? 0) - (b.PartNumber ?? 0));
+}
+
+function inOrder(parts: ReadonlyMap<number, CompletedPart>): CompletedPart[] {
+  return [...parts].toSorted(([a], [b]) => a - b).map(([, part]) => part);
 }
 
 /** Pieces of this size, the last one shorter, each in a buffer that its reader gives back. */

@@ -2,11 +2,14 @@
  * What an earlier try has left of a large object: the bucket itself is the journal, so that any machine can go on.
  *
  * Rules:
+ * - an upload is gone on with when its first part is that of our bytes: others may be writing something else under this name;
  * - only a part whose SHA-256 the server tells, and which is that of our bytes, is taken for sent;
  * - not being allowed to look is no error: then all parts go up;
  * - two publishers may find the same upload. They send the same parts, and the condition lets one of them join it.
  */
 import type { CompletedPart, MultipartUpload, Part } from '@aws-sdk/client-s3';
+import { createHash } from 'node:crypto';
+import type { ByteSource } from '../store.ts';
 import type { S3Context, Sdk } from './context.ts';
 
 export interface UploadName {
@@ -21,11 +24,12 @@ export interface EarlierUpload {
   readonly parts: ReadonlyMap<number, Part>;
 }
 
-/** The newest upload of this very object that was begun and not joined. */
+/** The newest upload of this very object, with these bytes, that was begun and not joined. */
 export async function findEarlierUpload(
   { client }: S3Context,
   sdk: Sdk,
   { Bucket, Key }: Pick<UploadName, 'Bucket' | 'Key'>,
+  source: ByteSource,
 ): Promise<EarlierUpload | undefined> {
   const parts = new Map<number, Part>();
   try {
@@ -41,10 +45,22 @@ export async function findEarlierUpload(
       for (const part of page.Parts ?? []) if (part.PartNumber !== undefined) parts.set(part.PartNumber, part);
       marker = page.IsTruncated === true ? page.NextPartNumberMarker : undefined;
     } while (marker !== undefined);
-    return { upload, parts };
+    return (await beginsWith(source, parts.get(1))) ? { upload, parts } : undefined;
   } catch {
     return undefined;
   }
+}
+
+async function beginsWith(source: ByteSource, first: Part | undefined): Promise<boolean> {
+  if (first?.Size === undefined || first.ChecksumSHA256 === undefined) return false;
+  const hash = createHash('sha256');
+  let left = first.Size;
+  for await (const chunk of source.open()) {
+    hash.update(chunk.subarray(0, left));
+    left -= Math.min(left, chunk.length);
+    if (left === 0) break;
+  }
+  return hash.digest('base64') === first.ChecksumSHA256;
 }
 
 function begun({ Initiated }: MultipartUpload): number {

@@ -8,17 +8,16 @@
  *   beside the object;
  * - memory is bounded: a few parts of a large object at a time, each of them a few megabytes.
  */
-import type { ListObjectsV2CommandOutput, PutObjectCommandInput } from '@aws-sdk/client-s3';
+import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { GantryError, isGantryError, quote, refuseAborted } from '../../errors.ts';
-import { isStorePath, joinStorePath } from '../path.ts';
-import { cacheControlOf } from '../cache-control.ts';
+import { isStorePath } from '../path.ts';
 import type { ByteSource, Expect, ObjectInfo, ReadOptions, Store, StoredObject, StorePath, StoreVersion, WriteOptions } from '../store.ts';
 import { refuseMoreBytes, refuseOtherBytes } from '../refusals.ts';
 import type { S3Context, Sdk } from './context.ts';
-import { describeObject, SHA256_KEY } from './describe.ts';
-import { CutListing, isMissing, isRefusal, isRefusedCondition, notS3, storeFailure, type Attempt } from './failures.ts';
+import { describeObject, describeWrite, nameObject, type Write } from './describe.ts';
+import { CutListing, isMissing, isRefusal, isRefusedCondition, isUploadGone, notS3, storeFailure, type Attempt } from './failures.ts';
 import { s3Url, type S3Location, type S3Settings } from './location.ts';
 import { createPartBuffers } from './part-buffers.ts';
 import { putInParts } from './parts.ts';
@@ -28,6 +27,8 @@ import { unfinishedUploads } from './unfinished.ts';
 const SINGLE_PUT_BYTES = 4 << 20;
 /** Tries of one call, with the SDK's exponential back-off and jitter. */
 const MAX_ATTEMPTS = 5;
+/** Of one large object. */
+const MAX_UPLOADS = 3;
 const CONNECT_MS = 10_000;
 /** How long a server may say nothing: then the call has failed, and may be tried again. */
 const SILENCE_MS = 60_000;
@@ -84,7 +85,7 @@ class S3Store implements Store {
     const found = await attempt(
       'GetObject',
       path,
-      async () => client.send(new this.#sdk.GetObjectCommand(this.#named(path)), abort(signal)),
+      async () => client.send(new this.#sdk.GetObjectCommand(nameObject(this.#context.location, path)), abort(signal)),
       signal,
     );
     // In Node the body is a stream of Node's.
@@ -102,7 +103,7 @@ class S3Store implements Store {
     const { client, attempt } = this.#context;
     const look = async (): Promise<ObjectInfo | undefined> => {
       try {
-        const found = await client.send(new this.#sdk.HeadObjectCommand(this.#named(path)), abort(signal));
+        const found = await client.send(new this.#sdk.HeadObjectCommand(nameObject(this.#context.location, path)), abort(signal));
         return describeObject(found, path, this.#attempted('HeadObject', path));
       } catch (error) {
         const why = this.#hasBucket && isMissing(error) ? error : await this.#reasonOf(error, path, signal);
@@ -118,7 +119,7 @@ class S3Store implements Store {
   async #reasonOf(refusal: unknown, path: StorePath, signal: AbortSignal | undefined): Promise<unknown> {
     if (!isRefusal(refusal)) return refusal;
     try {
-      const again = new this.#sdk.GetObjectCommand({ ...this.#named(path), Range: 'bytes=0-0' });
+      const again = new this.#sdk.GetObjectCommand({ ...nameObject(this.#context.location, path), Range: 'bytes=0-0' });
       const { Body } = await this.#context.client.send(again, abort(signal));
       (Body as Readable | undefined)?.destroy();
       return refusal;
@@ -128,15 +129,9 @@ class S3Store implements Store {
   }
 
   async write(path: StorePath, source: ByteSource, options: WriteOptions & { readonly expect: Expect }): Promise<StoreVersion> {
-    const etag =
-      source.lengthBytes < SINGLE_PUT_BYTES
-        ? await this.#put(path, source, options)
-        : await putInParts(this.#context, this.#sdk, this.#input(path, source, options), {
-            path,
-            source,
-            options,
-            conclude: async (call, work) => this.#conclude(call, { path, source, options }, work),
-          });
+    const write = { path, source, options };
+    const isSmall = source.lengthBytes < SINGLE_PUT_BYTES;
+    const etag = isSmall ? await this.#put(write) : await this.#putLarge(write);
     if (etag !== undefined) return etag as StoreVersion;
     const info = await this.head(path);
     if (info !== undefined) return info.version;
@@ -146,12 +141,26 @@ class S3Store implements Store {
     });
   }
 
+  /** An upload may be another publisher's too, who was quicker to end it: what lies there now decides, and one of our own is begun. */
+  async #putLarge(write: Write): Promise<string | undefined> {
+    const { path, source, options } = write;
+    const { expect } = options;
+    const input = describeWrite(this.#context, write);
+    const conclude = async <T>(call: string, work: () => Promise<T>): Promise<T> => this.#conclude(call, write, work);
+    for (let uploads = 1; ; uploads += 1) {
+      try {
+        return await putInParts(this.#context, this.#sdk, input, { ...write, conclude });
+      } catch (error) {
+        if (!isUploadGone(error) || uploads === MAX_UPLOADS) throw error;
+        const found = await this.head(path);
+        if (found !== undefined && found.sha256 === source.sha256) throw error;
+        if (found?.version !== (expect === 'absent' ? undefined : expect.version)) throw await this.#conflict(path, expect, error);
+      }
+    }
+  }
+
   /** Only what the server answers is its failure: what the source throws comes out as it is. */
-  async #conclude<T>(
-    call: string,
-    { path, source, options }: { readonly path: StorePath; readonly source: ByteSource; readonly options: WriteOptions },
-    work: () => Promise<T>,
-  ): Promise<T> {
+  async #conclude<T>(call: string, { path, source, options }: Write, work: () => Promise<T>): Promise<T> {
     const { expect, signal } = options;
     try {
       return await work();
@@ -167,7 +176,8 @@ class S3Store implements Store {
     }
   }
 
-  async #put(path: StorePath, source: ByteSource, options: WriteOptions): Promise<string | undefined> {
+  async #put(write: Write): Promise<string | undefined> {
+    const { path, source, options } = write;
     const bytes = Buffer.alloc(source.lengthBytes);
     const hash = createHash('sha256');
     let length = 0;
@@ -181,30 +191,15 @@ class S3Store implements Store {
     refuseAborted(options.signal);
     refuseOtherBytes(path, source, length, hash.digest('hex'));
     const input = {
-      ...this.#input(path, source, options),
+      ...describeWrite(this.#context, write),
       Body: bytes,
       ChecksumSHA256: Buffer.from(source.sha256, 'hex').toString('base64'),
     };
-    const { ETag } = await this.#conclude('PutObject', { path, source, options }, async () =>
+    const { ETag } = await this.#conclude('PutObject', write, async () =>
       this.#context.client.send(new this.#sdk.PutObjectCommand(input), abort(options.signal)),
     );
     options.onProgress?.(bytes.length);
     return ETag;
-  }
-
-  #input(path: StorePath, source: ByteSource, { expect, cacheClass, contentType }: WriteOptions): PutObjectCommandInput {
-    const { encryption, acl } = this.#context.settings;
-    return {
-      ...this.#named(path),
-      ...(expect === 'absent' ? { IfNoneMatch: '*' } : { IfMatch: expect.version }),
-      CacheControl: cacheControlOf(cacheClass),
-      ContentType: contentType,
-      Metadata: { [SHA256_KEY]: source.sha256 },
-      ...(encryption === undefined ? {} : { ServerSideEncryption: encryption.algorithm }),
-      ...(encryption?.kmsKeyId === undefined ? {} : { SSEKMSKeyId: encryption.kmsKeyId }),
-      // Servers have canned ACLs of their own; whether this is one is theirs to say.
-      ...(acl === undefined ? {} : { ACL: acl as NonNullable<PutObjectCommandInput['ACL']> }),
-    };
   }
 
   async #conflict(path: StorePath, expect: Expect, cause: unknown): Promise<GantryError> {
@@ -243,16 +238,13 @@ class S3Store implements Store {
 
   async remove(path: StorePath): Promise<void> {
     const { client, attempt } = this.#context;
-    await attempt('DeleteObject', path, async () => client.send(new this.#sdk.DeleteObjectCommand(this.#named(path))));
+    await attempt('DeleteObject', path, async () =>
+      client.send(new this.#sdk.DeleteObjectCommand(nameObject(this.#context.location, path))),
+    );
   }
 
   get unfinished(): NonNullable<Store['unfinished']> {
     return unfinishedUploads(this.#context, this.#sdk);
-  }
-
-  #named(path: StorePath): { readonly Bucket: string; readonly Key: string } {
-    const { bucket, prefix } = this.#context.location;
-    return { Bucket: bucket, Key: prefix === '' ? path : joinStorePath(prefix, path) };
   }
 
   #attempted(call: string, path: string, signal?: AbortSignal): Attempt {

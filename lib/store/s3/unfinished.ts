@@ -5,11 +5,11 @@
  * the uploads of one key at a time, and removes forgotten ones by itself after a day.
  */
 import type { ListMultipartUploadsCommandInput, ListMultipartUploadsCommandOutput } from '@aws-sdk/client-s3';
-import { isGantryError } from '../../errors.ts';
-import { isStorePath, joinStorePath } from '../path.ts';
+import { isStorePath } from '../path.ts';
 import type { ReadOptions, Store, UnfinishedWrite } from '../store.ts';
 import type { S3Context, Sdk } from './context.ts';
-import { CutListing } from './failures.ts';
+import { nameObject } from './describe.ts';
+import { CutListing, isUploadGone } from './failures.ts';
 
 export function unfinishedUploads({ client, location, attempt }: S3Context, sdk: Sdk): NonNullable<Store['unfinished']> {
   const before = location.prefix === '' ? '' : `${location.prefix}/`;
@@ -35,13 +35,11 @@ export function unfinishedUploads({ client, location, attempt }: S3Context, sdk:
     },
 
     async remove({ path, id }) {
-      const Key = location.prefix === '' ? path : joinStorePath(location.prefix, path);
-      const command = new sdk.AbortMultipartUploadCommand({ Bucket: location.bucket, Key, UploadId: id });
+      const command = new sdk.AbortMultipartUploadCommand({ ...nameObject(location, path), UploadId: id });
       try {
         await attempt('AbortMultipartUpload', path, async () => client.send(command));
       } catch (error) {
-        const name = isGantryError(error) && error.cause instanceof Error ? error.cause.name : '';
-        if (name !== 'NoSuchUpload') throw error;
+        if (!isUploadGone(error)) throw error;
       }
     },
   };
