@@ -4,15 +4,16 @@ import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, request as send } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { after, before, describe, test, type TestContext } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import { isGantryError } from '../../lib/errors.ts';
 import { parseStorePath } from '../../lib/store/path.ts';
 import { bytesSource } from '../../lib/store/source.ts';
 import type { Store, WriteOptions } from '../../lib/store/store.ts';
+import { describeEachS3Server } from '../support/each-s3-server.ts';
 import { imageBytes } from '../support/bytes.ts';
-import { S3_SERVER_KINDS, skipReason, startS3Server, type S3Server } from '../support/s3-server.ts';
+import { type S3Server } from '../support/s3-server.ts';
 import { awsEnvironment, storeIn, useCredentials } from './aws-environment.ts';
 
 const run = promisify(execFile);
@@ -83,83 +84,75 @@ const skewed = (milliseconds: number, { endpoint, region }: S3Server, bucket: st
   console.log((await store.head('skewed')).lengthBytes, (await store.read('skewed-parts')).info.lengthBytes);
   process.exit(0);`;
 
-for (const kind of S3_SERVER_KINDS) {
-  describe(kind, { skip: await skipReason(kind) }, () => {
-    let server: S3Server;
-    before(async () => {
-      server = await startS3Server(kind);
-    });
-    after(async () => server.stop());
+await describeEachS3Server((kind, server) => {
+  test(`a bucket throws store/no-bucket when ${kind} has none of that name`, async (t) => {
+    const store = await storeIn(server, 'no-such-bucket');
+    await assertEachCallThrows(t, store, 'store/no-bucket', /in "s3:\/\/no-such-bucket\/os": there is no such bucket/u);
+  });
 
-    test(`a bucket throws store/no-bucket when ${kind} has none of that name`, async (t) => {
-      const store = await storeIn(server, 'no-such-bucket');
-      await assertEachCallThrows(t, store, 'store/no-bucket', /in "s3:\/\/no-such-bucket\/os": there is no such bucket/u);
-    });
+  test(`a bucket throws store/credentials when ${kind} does not know the key`, async (t) => {
+    const store = await storeIn({ ...server, credentials: { ...server.credentials, accessKeyId: 'nobody' } }, await server.bucket('key'));
+    await assertEachCallThrows(t, store, 'store/credentials', /the credentials are not accepted \(InvalidAccessKeyId\)/u);
+  });
 
-    test(`a bucket throws store/credentials when ${kind} does not know the key`, async (t) => {
-      const store = await storeIn({ ...server, credentials: { ...server.credentials, accessKeyId: 'nobody' } }, await server.bucket('key'));
-      await assertEachCallThrows(t, store, 'store/credentials', /the credentials are not accepted \(InvalidAccessKeyId\)/u);
-    });
+  test(`a bucket throws store/credentials when the secret is not that of ${kind}`, async (t) => {
+    const wrong = { ...server.credentials, secretAccessKey: 'not the secret' };
+    const store = await storeIn({ ...server, credentials: wrong }, await server.bucket('secret'));
+    await assertEachCallThrows(t, store, 'store/credentials', /the credentials are not accepted \(SignatureDoesNotMatch\)/u);
+  });
 
-    test(`a bucket throws store/credentials when the secret is not that of ${kind}`, async (t) => {
-      const wrong = { ...server.credentials, secretAccessKey: 'not the secret' };
-      const store = await storeIn({ ...server, credentials: wrong }, await server.bucket('secret'));
-      await assertEachCallThrows(t, store, 'store/credentials', /the credentials are not accepted \(SignatureDoesNotMatch\)/u);
-    });
-
-    test(`a bucket is written and read when the clock of this machine is an hour from that of ${kind}`, async () => {
-      const hour = 3_600_000;
-      for (const milliseconds of [hour, -hour]) {
-        const bucket = await server.bucket('clock');
-        const code = skewed(milliseconds, server, bucket);
-        const { stdout } = await run(process.execPath, ['--input-type=module', '-e', code], {
-          env: { ...process.env, ...awsEnvironment(server.credentials) },
-        });
-        assert.equal(stdout.trim(), `${SMALL} ${PARTED}`);
-      }
-    });
-
-    const lost: Readonly<Record<string, { readonly lengthBytes: number; readonly matches: (method: string, url: string) => boolean }>> = {
-      'a single write': { lengthBytes: SMALL, matches: (method) => method === 'PUT' },
-      'the last call of a write in parts': {
-        lengthBytes: PARTED,
-        matches: (method, url) => method === 'POST' && url.includes('uploadId='),
-      },
-    };
-    for (const [what, { lengthBytes, matches }] of Object.entries(lost)) {
-      test(`write() never says that an object is missing when the answer of ${kind} to ${what} is lost`, async (t) => {
-        const bucket = await server.bucket('lost');
-        const endpoint = await startForgetfulProxy(t, server.endpoint, matches);
-        // The SDK tries again, and finds its own first try: whoever wrote looks what is there.
-        const outcome = await write(await storeIn({ ...server, endpoint }, bucket), lengthBytes).catch((error: unknown) => error);
-        const isKnown = typeof outcome === 'string' || isGantryError(outcome, 'store/conflict') || isGantryError(outcome, 'store/failed');
-        assert.ok(isKnown, String(outcome));
-        const { sha256 } = bytesSource(imageBytes(lengthBytes));
-        assert.equal((await (await storeIn(server, bucket)).head(PATH))?.sha256, sha256);
-        const { Uploads = [] } = await server.client.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: `os/${PATH}` }));
-        assert.deepEqual(Uploads, []);
+  test(`a bucket is written and read when the clock of this machine is an hour from that of ${kind}`, async () => {
+    const hour = 3_600_000;
+    for (const milliseconds of [hour, -hour]) {
+      const bucket = await server.bucket('clock');
+      const code = skewed(milliseconds, server, bucket);
+      const { stdout } = await run(process.execPath, ['--input-type=module', '-e', code], {
+        env: { ...process.env, ...awsEnvironment(server.credentials) },
       });
-    }
-
-    for (const lengthBytes of [SMALL, PARTED]) {
-      test(`write() stops reading a source without an end when ${lengthBytes} bytes were announced to ${kind}`, async () => {
-        useCredentials(server.credentials);
-        const store = await storeIn(server, await server.bucket('endless'));
-        const chunk = imageBytes(1 << 20);
-        let given = 0;
-        const source = {
-          ...bytesSource(imageBytes(lengthBytes)),
-          async *open() {
-            for (;;) {
-              given += chunk.length;
-              yield chunk;
-            }
-          },
-        };
-        await assert.rejects(store.write(PATH, source, OPTIONS), { code: 'store/source-changed', details: { path: PATH } });
-        assert.ok(given <= lengthBytes + (9 << 20), `${given} bytes were read`);
-        assert.equal(await store.head(PATH), undefined);
-      });
+      assert.equal(stdout.trim(), `${SMALL} ${PARTED}`);
     }
   });
-}
+
+  const lost: Readonly<Record<string, { readonly lengthBytes: number; readonly matches: (method: string, url: string) => boolean }>> = {
+    'a single write': { lengthBytes: SMALL, matches: (method) => method === 'PUT' },
+    'the last call of a write in parts': {
+      lengthBytes: PARTED,
+      matches: (method, url) => method === 'POST' && url.includes('uploadId='),
+    },
+  };
+  for (const [what, { lengthBytes, matches }] of Object.entries(lost)) {
+    test(`write() never says that an object is missing when the answer of ${kind} to ${what} is lost`, async (t) => {
+      const bucket = await server.bucket('lost');
+      const endpoint = await startForgetfulProxy(t, server.endpoint, matches);
+      // The SDK tries again, and finds its own first try: whoever wrote looks what is there.
+      const outcome = await write(await storeIn({ ...server, endpoint }, bucket), lengthBytes).catch((error: unknown) => error);
+      const isKnown = typeof outcome === 'string' || isGantryError(outcome, 'store/conflict') || isGantryError(outcome, 'store/failed');
+      assert.ok(isKnown, String(outcome));
+      const { sha256 } = bytesSource(imageBytes(lengthBytes));
+      assert.equal((await (await storeIn(server, bucket)).head(PATH))?.sha256, sha256);
+      const { Uploads = [] } = await server.client.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: `os/${PATH}` }));
+      assert.deepEqual(Uploads, []);
+    });
+  }
+
+  for (const lengthBytes of [SMALL, PARTED]) {
+    test(`write() stops reading a source without an end when ${lengthBytes} bytes were announced to ${kind}`, async () => {
+      useCredentials(server.credentials);
+      const store = await storeIn(server, await server.bucket('endless'));
+      const chunk = imageBytes(1 << 20);
+      let given = 0;
+      const source = {
+        ...bytesSource(imageBytes(lengthBytes)),
+        async *open() {
+          for (;;) {
+            given += chunk.length;
+            yield chunk;
+          }
+        },
+      };
+      await assert.rejects(store.write(PATH, source, OPTIONS), { code: 'store/source-changed', details: { path: PATH } });
+      assert.ok(given <= lengthBytes + (9 << 20), `${given} bytes were read`);
+      assert.equal(await store.head(PATH), undefined);
+    });
+  }
+});

@@ -1,14 +1,15 @@
 /** What a publication costs in requests and bytes: it depends on the change, not on how much is published already. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test, type TestContext } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { readLive } from '../../lib/publish/live.ts';
 import { draftFrom, type Change } from '../../lib/repository/draft.ts';
 import { sha256Hex } from '../../lib/tuf/hash.ts';
 import { saveDraft } from '../../lib/workspace/draft-files.ts';
 import { addObject } from '../../lib/workspace/objects.ts';
+import { describeEachS3Server } from '../support/each-s3-server.ts';
 import { METAL, addVersion, engineerWithRoot, publish, sign, type Engineer } from '../support/engineer.ts';
 import { countRequests, type RequestCount } from '../support/s3-requests.ts';
-import { S3_SERVER_KINDS, skipReason, startS3Server, type S3Server } from '../support/s3-server.ts';
+
 import { storeIn } from './aws-environment.ts';
 
 /** Equal small images, under names of their own. */
@@ -39,30 +40,22 @@ async function publishHistory(engineer: Engineer, releases: number): Promise<voi
   await publish(engineer);
 }
 
-for (const kind of S3_SERVER_KINDS) {
-  describe(kind, { skip: await skipReason(kind) }, () => {
-    let server: S3Server;
-    before(async () => {
-      server = await startS3Server(kind);
-    });
-    after(async () => server.stop());
+await describeEachS3Server((kind, server) => {
+  const costAfter = async (t: TestContext, releases: number): Promise<RequestCount> => {
+    const store = await storeIn(server, await server.bucket('requests'));
+    const engineer: Engineer = { ...(await engineerWithRoot(t, new Date())), store };
+    await publishHistory(engineer, releases);
+    await addVersion(engineer, '2.0.0');
+    await sign(engineer);
+    return countRequests(server.endpoint, async () => void (await publish(engineer)));
+  };
 
-    const costAfter = async (t: TestContext, releases: number): Promise<RequestCount> => {
-      const store = await storeIn(server, await server.bucket('requests'));
-      const engineer: Engineer = { ...(await engineerWithRoot(t, new Date())), store };
-      await publishHistory(engineer, releases);
-      await addVersion(engineer, '2.0.0');
-      await sign(engineer);
-      return countRequests(server.endpoint, async () => void (await publish(engineer)));
-    };
-
-    test(`one more release costs as many requests to ${kind} after 10 releases as after 1,000`, async (t) => {
-      const [few, many] = [await costAfter(t, 10), await costAfter(t, 1000)];
-      t.diagnostic(`requests after 10 releases: ${few.total}, after 1,000: ${many.total} (${JSON.stringify(many.byKind)})`);
-      assert.deepEqual(many, few);
-      // Three images with their frame tables, the manifest, three roles; and what must be looked at to be safe.
-      assert.equal(few.byKind['PUT'], 10);
-      assert.ok(few.total <= 40, `${few.total}`);
-    });
+  test(`one more release costs as many requests to ${kind} after 10 releases as after 1,000`, async (t) => {
+    const [few, many] = [await costAfter(t, 10), await costAfter(t, 1000)];
+    t.diagnostic(`requests after 10 releases: ${few.total}, after 1,000: ${many.total} (${JSON.stringify(many.byKind)})`);
+    assert.deepEqual(many, few);
+    // Three images with their frame tables, the manifest, three roles; and what must be looked at to be safe.
+    assert.equal(few.byKind['PUT'], 10);
+    assert.ok(few.total <= 40, `${few.total}`);
   });
-}
+});
