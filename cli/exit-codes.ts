@@ -40,6 +40,7 @@ const EXCEPTIONS: Readonly<Partial<Record<ErrorCode, number>>> = {
   'files/exposed': EXIT.input,
   'files/missing': EXIT.input,
   'files/not-readable': EXIT.input,
+  'http/bad-setting': EXIT.input,
   'http/bad-url': EXIT.input,
   'image/bad-frame': EXIT.refused,
   'image/bad-frame-table': EXIT.refused,

@@ -23,7 +23,7 @@ export interface ErrorDetails {
   // http: the network, before anything is trusted
   'http/unreachable': { readonly url: string };
   'http/certificate': { readonly url: string; readonly problem: string };
-  'http/status': { readonly url: string; readonly status: number };
+  'http/status': { readonly url: string; readonly status: number; readonly retryAfterMs?: number };
   'http/missing': { readonly url: string; readonly status: number };
   'http/too-long': { readonly url: string; readonly maxBytes: number };
   'http/too-short': { readonly url: string; readonly expectedBytes: number; readonly receivedBytes: number };
@@ -31,6 +31,10 @@ export interface ErrorDetails {
   'http/interrupted': { readonly url: string; readonly receivedBytes: number };
   'http/redirected': { readonly url: string; readonly location: string };
   'http/bad-url': { readonly url: string };
+  'http/proxy': { readonly url: string; readonly proxy: string; readonly status?: number };
+  'http/range': { readonly url: string; readonly asked: string; readonly found: string };
+  'http/changed': { readonly url: string; readonly expected: string; readonly found?: string };
+  'http/bad-setting': { readonly setting: string };
   'http/encoded': { readonly url: string; readonly encoding: string };
 
   // tuf: metadata

@@ -28,6 +28,10 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'http/interrupted': RETRY,
   'http/redirected': 'use the URL that the redirect names, if you trust it',
   'http/bad-url': 'give the URL of VARIANT/ARCH, for example https://updates.example.com/metal/x86_64',
+  'http/proxy': 'check HTTP_PROXY, HTTPS_PROXY and NO_PROXY; a proxy with a password is http://USER:PASSWORD@HOST:PORT',
+  'http/range': LOOK,
+  'http/changed': RETRY,
+  'http/bad-setting': 'correct the option or the environment variable; see docs/networks.md',
   'http/encoded': 'tell the server not to compress or transform JSON and targets',
 
   'tuf/not-json': 'check that the server does not answer with an error page',

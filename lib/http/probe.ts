@@ -4,14 +4,16 @@
  * Rules:
  * - every question has a connection of its own, so that it may meet another machine behind the same name;
  * - no redirect is followed, no status is an error, nothing is decoded;
+ * - no proxy is asked: it is the server that is examined;
  * - the body is read up to a limit, then the connection is closed; a body that breaks off is an answer too.
  */
 import { lookup as dnsLookup, type LookupAddress, type LookupOptions } from 'node:dns';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { LookupFunction } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { isGantryError } from '../errors.ts';
 import { readBody } from './body.ts';
-import { sendGet, type SendOptions } from './send.ts';
+import { sendGet } from './send.ts';
 
 export interface ProbeOptions {
   readonly headers?: Readonly<Record<string, string>>;
@@ -19,6 +21,8 @@ export interface ProbeOptions {
   readonly maxBytes: number;
   /** `any` goes on where a certificate is not trusted; `verified` by default. */
   readonly certificate?: 'verified' | 'any';
+  /** PEM, as `checkedAuthorities` gives it: the only authorities whose certificates are trusted. */
+  readonly ca?: string;
   /** Which of the addresses of the host is tried first, modulo how many there are. 0 by default. */
   readonly address?: number;
   readonly idleTimeoutMs?: number;
@@ -47,12 +51,11 @@ export async function probe(url: URL, options: ProbeOptions): Promise<ProbedAnsw
   const { idleTimeoutMs = IDLE_MS, signal, address = 0 } = options;
   const askedMs = Date.now();
   const response = await sendGet(url, {
-    agents: false,
+    route: { agent: false, lookup: lookupFrom(address) },
     headers: { 'accept-encoding': 'identity', 'user-agent': 'gantry doctor', ...options.headers },
     idleTimeoutMs,
     signal,
-    rejectUnauthorized: options.certificate !== 'any',
-    lookup: lookupFrom(address),
+    tls: { rejectUnauthorized: options.certificate !== 'any', ...(options.ca === undefined ? {} : { ca: options.ca }) },
   });
   const answeredMs = Date.now();
   const { socket } = response;
@@ -98,7 +101,7 @@ export function rotate<T>(items: readonly T[], first: number): readonly T[] {
   return [...items.slice(at), ...items.slice(0, at)];
 }
 
-function lookupFrom(first: number): NonNullable<SendOptions['lookup']> {
+function lookupFrom(first: number): LookupFunction {
   return (hostname: string, options: LookupOptions, callback) => {
     dnsLookup(hostname, { ...options, all: true }, (error, found: readonly LookupAddress[]) => {
       const addresses = error === null ? rotate(found, first) : [];

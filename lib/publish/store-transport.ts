@@ -43,6 +43,11 @@ export function storeTransport(store: Store): HttpClient {
       for await (const chunk of fetchStream(url, options)) chunks.push(chunk);
       return Buffer.concat(chunks);
     },
+    // A store has no short way to a part: it is read from its beginning, which is an answer too.
+    async fetchRange(url, { totalBytes, signal }) {
+      const body = fetchStream(url, { maxBytes: totalBytes, ...(signal === undefined ? {} : { signal }) });
+      return { kind: 'whole', body, cancel: () => undefined };
+    },
     close() {
       // The store is its opener's.
     },

@@ -15,7 +15,7 @@ const IDLE_MS = 250;
 const BODY = Buffer.from('0123456789'.repeat(1000));
 
 function newClient(t: TestContext, options: HttpOptions = {}): HttpClient {
-  const client = createHttpClient({ idleTimeoutMs: IDLE_MS, tries: 1, ...options });
+  const client = createHttpClient({ idleTimeoutMs: IDLE_MS, patienceMs: 0, ...options });
   t.after(() => client.close());
   return client;
 }
@@ -52,7 +52,7 @@ test('requests share a connection when every answer is read to its end', async (
 
 test('a connection that the server has closed while nobody used it is replaced', async (t) => {
   const server = await startHostileServer(t, new Map([['file', BODY]]));
-  const client = newClient(t, { tries: 3 });
+  const client = newClient(t, { patienceMs: 5000 });
   server.lies.set('file', (response) => response.end('x', () => setImmediate(() => response.req.socket.destroy())));
   for (let round = 0; round < 3; round += 1) {
     assert.equal(Buffer.from(await client.fetchBytes(new URL('file', server.url), { maxBytes: 1 })).toString(), 'x');
@@ -110,7 +110,7 @@ test('a certificate that is not trusted is http/certificate, and is not tried ag
   if (!requireTool(t, 'openssl')) return;
   const tls = await makeCertificate(t, 'DNS:updates.example.com', 30);
   const url = new URL('file', await startAilingServer(t, { files: new Map([['file', BODY]]), tls }));
-  const client = newClient(t, { tries: 3 });
+  const client = newClient(t, { patienceMs: 5000 });
   const details = { url: url.href };
   await assert.rejects(client.fetchBytes(url, { maxBytes: BODY.length }), {
     code: 'http/certificate',

@@ -32,7 +32,7 @@ async function scene(t: TestContext, lie?: Lie, options: HttpOptions = {}): Prom
 }
 
 function client(t: TestContext, options: HttpOptions = {}): HttpClient {
-  const http = createHttpClient({ idleTimeoutMs: IDLE_MS, tries: 1, ...options });
+  const http = createHttpClient({ idleTimeoutMs: IDLE_MS, patienceMs: 0, ...options });
   t.after(() => http.close());
   return http;
 }
@@ -166,6 +166,33 @@ test('fetchBytes() throws http/stalled when the header comes letter by letter', 
   await assert.rejects(client(t).fetchBytes(url, { maxBytes: 10 }), { code: 'http/stalled', details: { url: url.href, idleMs: IDLE_MS } });
 });
 
+test('fetchBytes() throws http/too-long when the header does not end, and does not keep it', async (t) => {
+  const url = await rawServer(t, (socket) => {
+    socket.write('HTTP/1.1 200 OK\r\n');
+    const pump = (): void => {
+      while (!socket.destroyed && socket.write(`X-Padding: ${'x'.repeat(4000)}\r\n`));
+    };
+    socket.on('drain', pump);
+    pump();
+  });
+  await assert.rejects(client(t, { patienceMs: 5000 }).fetchBytes(url, { maxBytes: 10 }), {
+    code: 'http/too-long',
+    details: { url: url.href, maxBytes: 16_384 },
+  });
+});
+
+for (const [what, extra] of [
+  ['trailer', `0\r\n${`X-Padding: ${'x'.repeat(4000)}\r\n`.repeat(100)}\r\n`],
+  ['chunk extension', `3;${'x'.repeat(100_000)}\r\nabc\r\n0\r\n\r\n`],
+] as const) {
+  test(`fetchBytes() throws one of our errors when a ${what} does not end`, async (t) => {
+    const url = await rawServer(t, (socket) =>
+      socket.once('data', () => socket.write(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${extra}`)),
+    );
+    await assert.rejects(client(t).fetchBytes(url, { maxBytes: 10 }), { name: 'GantryError', code: 'http/interrupted' });
+  });
+}
+
 test('fetchBytes() throws http/stalled and closes the connection when the body stops', async (t) => {
   const { http, url, server } = await scene(t, stallAfter(1000));
   await assert.rejects(http.fetchBytes(url, { maxBytes: FILE.length }), { code: 'http/stalled', message: /no byte came for 0\.3 s/u });
@@ -245,32 +272,6 @@ test('fetchBytes() throws http/bad-url when the scheme is another', async (t) =>
   });
 });
 
-test('fetchBytes() tries again when what failed may pass, and no more often than it was told', async (t) => {
-  for (const lie of [send(FILE, 503), cutAfter(1000)]) {
-    const { http, url, server } = await scene(
-      t,
-      (response, file, request) => {
-        if (http.traffic.requests === 2) server.lies.clear();
-        lie(response, file, request);
-      },
-      { tries: 3 },
-    );
-    assert.deepEqual(Buffer.from(await http.fetchBytes(url, { maxBytes: FILE.length })), FILE);
-    assert.equal(http.traffic.requests, 3);
-    server.lies.set('file', lie);
-    await assert.rejects(http.fetchBytes(url, { maxBytes: FILE.length }));
-    assert.equal(http.traffic.requests, 6);
-  }
-});
-
-test('fetchBytes() asks once when another try would give the same answer', async (t) => {
-  for (const lie of [send(FILE, 404), send(FILE, 400), endless(), redirectTo('http://evil.example/')]) {
-    const { http, url } = await scene(t, lie, { tries: 3 });
-    await assert.rejects(http.fetchBytes(url, { maxBytes: 1000 }));
-    assert.equal(http.traffic.requests, 1);
-  }
-});
-
 test('fetchStream() closes the connection when its reader stops early, also when the whole answer is there', async (t) => {
   const { http, url, server } = await scene(t);
   for await (const _ of http.fetchStream(url, { maxBytes: FILE.length })) break;
@@ -303,7 +304,7 @@ for (const [when, lie] of [
 }
 
 test('fetchBytes() throws aborted without a request when the signal has fired before, and between two tries', async (t) => {
-  const { http, url, server } = await scene(t, undefined, { tries: 3 });
+  const { http, url, server } = await scene(t, undefined, { patienceMs: 5000 });
   await assert.rejects(http.fetchBytes(url, { maxBytes: FILE.length, signal: AbortSignal.abort() }), { code: 'aborted' });
   assert.deepEqual(server.requests, []);
   const controller = new AbortController();

@@ -32,7 +32,7 @@ export async function hostScene(t: TestContext): Promise<HostScene> {
         metadataUrl: new URL('metal/x86_64/', server.url),
         stateDirectory,
         idleTimeoutMs: 500,
-        tries: 1,
+        patienceMs: 0,
         ...options,
       });
       t.after(() => client.close());

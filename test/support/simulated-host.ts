@@ -28,7 +28,7 @@ export async function simulatedHost(t: TestContext, simulator: Simulator): Promi
   await mkdir(stateDirectory);
   const open = async (options: Partial<OpenOptions> = {}): Promise<RepositoryClient> => {
     const metadataUrl = new URL(METADATA, server.url);
-    const client = await openRepository({ root, metadataUrl, stateDirectory, idleTimeoutMs: 500, tries: 1, ...options });
+    const client = await openRepository({ root, metadataUrl, stateDirectory, idleTimeoutMs: 500, patienceMs: 0, ...options });
     t.after(() => client.close());
     return client;
   };
