@@ -47,6 +47,7 @@ const EXCEPTIONS: Readonly<Partial<Record<ErrorCode, number>>> = {
   'image/bad-lz4': EXIT.refused,
   'image/bad-zstd': EXIT.refused,
   'image/too-long': EXIT.refused,
+  'image/worker-died': EXIT.machine,
   'keys/bad-signature': EXIT.refused,
   'publish/bad-plan': EXIT.input,
   'publish/no-manifest': EXIT.refused,

@@ -100,6 +100,7 @@ export interface ErrorDetails {
   'image/bad-zstd': { readonly offset: number };
   'image/too-long': { readonly maxBytes: number };
   'image/not-blocks': { readonly blockBytes: number };
+  'image/worker-died': { readonly why: string };
 
   // repository
   'repository/root-chain': { readonly version: number };

@@ -101,6 +101,7 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'image/bad-zstd': LOOK,
   'image/too-long': LOOK,
   'image/not-blocks': 'pad the image to whole blocks of 4096 bytes',
+  'image/worker-died': RETRY,
 
   'repository/root-chain': LOOK,
   'repository/expired': 'gantry refresh && gantry sign && gantry publish',

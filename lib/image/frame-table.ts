@@ -21,7 +21,7 @@ export const FRAME_RAW_BYTES: number = 1 << 20;
 /** 64 GiB of raw image. */
 const MAX_FRAMES = 1 << 16;
 /** No compressor of ours makes 1 MiB larger than this. */
-const FRAME_MAX_BYTES: number = FRAME_RAW_BYTES + (1 << 16);
+export const FRAME_MAX_BYTES: number = FRAME_RAW_BYTES + (1 << 16);
 
 export interface Frame {
   /** In the compressed file, in bytes. */

@@ -3,130 +3,100 @@
  *
  * Rules:
  * - the concatenation is an ordinary `.zst` file for any tool;
- * - the same input, level and library give the same bytes;
- * - memory is what is in flight: `concurrency` blocks and their frames;
+ * - the same input, level and library give the same bytes, whatever the number of threads;
+ * - frames are made and undone by worker threads; memory is what is in flight: three blocks and their frames for each thread;
+ * - a frame of zeros alone is made once and used again;
  * - whoever decompresses says how much may come out.
  */
-import { hash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { promisify } from 'node:util';
-import { constants, createZstdDecompress, zstdCompress, zstdDecompress } from 'node:zlib';
+import { constants, createZstdDecompress } from 'node:zlib';
 import { GantryError, refuseAborted } from '../errors.ts';
 import { blocksOf } from './blocks.ts';
+import type { CompressFrameOutput } from './frame-codec.ts';
 import { FRAME_RAW_BYTES, type Frame } from './frame-table.ts';
-import { isOneFrame, ZstdStructure, ZstdStructureError } from './zstd-structure.ts';
+import { inOrder, sharedPool, type WorkerPool } from './worker-pool.ts';
+import { ZstdStructure, ZstdStructureError } from './zstd-structure.ts';
 
-const compress = promisify(zstdCompress);
-const decompress = promisify(zstdDecompress);
-/** Node's zlib works in libuv's pool of four threads; more in flight only costs memory. */
-const DEFAULT_CONCURRENCY = 4;
 /** 128 MiB: what a decoder must be ready for by the format's recommendation. */
 const MAX_WINDOW_LOG = 27;
-/** A frame never needs a window beyond its own raw bytes. */
-const FRAME_WINDOW_LOG: number = Math.log2(FRAME_RAW_BYTES);
 const CHUNK_BYTES = 1 << 20;
 const LEVEL_MAX = 22;
+/** One under way, one at hand for the thread, and one that is being filled or written. */
+const BLOCKS_PER_THREAD = 3;
+const ZEROS: Buffer = Buffer.alloc(FRAME_RAW_BYTES);
 
 export interface CompressOptions {
   /** 1 to 22. */
   readonly level: number;
-  /** Frames in flight. */
-  readonly concurrency?: number;
+  /** The process's own by default. */
+  readonly pool?: WorkerPool;
   readonly signal?: AbortSignal;
   /** Told each frame in order, before its bytes are handed out. */
   readonly onFrame?: (frame: Frame) => void;
 }
 
 /**
- * One whole frame at a time, in order.
+ * One whole frame at a time, in order. The source's chunks are copied at once: it may use their memory again.
  *
- * @throws GantryError `image/empty`, `aborted`; RangeError for a level or a concurrency that there is not
+ * @throws GantryError `image/empty`, `image/worker-died`, `aborted`; RangeError for a level that there is not
  */
 export async function* compressFrames(
   source: AsyncIterable<Uint8Array>,
   options: CompressOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const { concurrency = DEFAULT_CONCURRENCY, signal, onFrame } = options;
+  const { level, pool = sharedPool(), signal, onFrame } = options;
   // zstd itself would quietly take the nearest level.
-  if (!Number.isInteger(options.level) || options.level < 1 || options.level > LEVEL_MAX) {
-    throw new RangeError(`the level is ${options.level}; expected 1 to ${LEVEL_MAX}`);
+  if (!Number.isInteger(level) || level < 1 || level > LEVEL_MAX) {
+    throw new RangeError(`the level is ${level}; expected 1 to ${LEVEL_MAX}`);
   }
-  if (!Number.isInteger(concurrency) || concurrency < 1) throw new RangeError(`the concurrency is ${concurrency}; expected 1 or more`);
-  const inFlight: Promise<CompressedFrame>[] = [];
-  let offset = 0;
-  const takeFirst = async (): Promise<Uint8Array | undefined> => {
-    const done = await inFlight.shift();
-    if (done === undefined) return undefined;
-    onFrame?.({ ...done.frame, offset });
-    offset += done.bytes.length;
-    return done.bytes;
+  const spare: ArrayBuffer[] = [];
+  const compress = async (block: Uint8Array<ArrayBuffer>): Promise<CompressedFrame> => {
+    const input = { raw: block.buffer, rawLengthBytes: block.length, level };
+    const { raw, ...done } = await pool.run('compress-frame', input, { transfer: [block.buffer], signal });
+    spare.push(raw);
+    return done;
   };
-  try {
-    for await (const block of blocksOf(source, FRAME_RAW_BYTES)) {
-      refuseAborted(signal);
-      inFlight.push(compressFrame(block, options.level));
-      const bytes = inFlight.length < concurrency ? undefined : await takeFirst();
-      if (bytes !== undefined) yield bytes;
-    }
-    for (let bytes = await takeFirst(); bytes !== undefined; bytes = await takeFirst()) yield bytes;
-  } finally {
-    await Promise.allSettled(inFlight);
+  let zeros: Promise<CompressedFrame> | undefined;
+  const compressOrReuse = async (block: Uint8Array<ArrayBuffer>): Promise<CompressedFrame> => {
+    if (!ZEROS.equals(block)) return compress(block);
+    if (zeros === undefined) return (zeros = compress(block));
+    spare.push(block.buffer);
+    return zeros;
+  };
+  const blocks = blocksOf(source, FRAME_RAW_BYTES, () => spare.pop());
+  let offset = 0;
+  for await (const { bytes, frame } of inOrder(blocks, compressOrReuse, { atOnce: pool.threads * BLOCKS_PER_THREAD, signal })) {
+    onFrame?.({ ...frame, offset });
+    offset += bytes.length;
+    yield bytes;
   }
   if (offset === 0)
     throw new GantryError('image/empty', 'Cannot compress the image: it is empty; expected at least one byte', { what: 'image' });
 }
 
-interface CompressedFrame {
-  readonly bytes: Uint8Array;
-  readonly frame: Omit<Frame, 'offset'>;
-}
+type CompressedFrame = Omit<CompressFrameOutput, 'raw'>;
 
-async function compressFrame(raw: Uint8Array, level: number): Promise<CompressedFrame> {
-  const bytes = await compress(raw, {
-    params: {
-      [constants.ZSTD_c_compressionLevel]: level,
-      [constants.ZSTD_c_checksumFlag]: 1,
-      [constants.ZSTD_c_contentSizeFlag]: 1,
-    },
-    pledgedSrcSize: raw.length,
-  });
-  return {
-    bytes,
-    frame: {
-      lengthBytes: bytes.length,
-      sha256: hash('sha256', bytes, 'hex'),
-      rawLengthBytes: raw.length,
-      rawSha256: hash('sha256', raw, 'hex'),
-    },
-  };
+export interface DecompressFrameOptions {
+  /** The process's own by default. */
+  readonly pool?: WorkerPool;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * The raw bytes of one frame that was authenticated before.
+ * The raw bytes of one frame that was authenticated before, in memory of their own.
  *
- * @throws GantryError `image/bad-frame` when it is not exactly one frame of that length and digest
+ * @throws GantryError `image/bad-frame` when it is not exactly one frame of that length and digest, `image/worker-died`, `aborted`
  */
 export async function decompressFrame(
   bytes: Uint8Array,
-  frame: Pick<Frame, 'rawLengthBytes' | 'rawSha256'>,
+  { rawLengthBytes, rawSha256 }: Pick<Frame, 'rawLengthBytes' | 'rawSha256'>,
   index: number,
-): Promise<Uint8Array> {
-  if (!isOneFrame(bytes)) throw badFrame(index, 'it is not exactly one zstd frame');
-  let raw: Buffer;
-  try {
-    raw = await decompress(bytes, {
-      maxOutputLength: frame.rawLengthBytes,
-      chunkSize: Math.max(frame.rawLengthBytes, 64),
-      params: { [constants.ZSTD_d_windowLogMax]: FRAME_WINDOW_LOG },
-    });
-  } catch (cause) {
-    throw badFrame(index, 'it does not decompress to the length that was signed', cause);
-  }
-  if (raw.length !== frame.rawLengthBytes)
-    throw badFrame(index, `it decompresses to ${raw.length} bytes; expected ${frame.rawLengthBytes}`);
-  const found = hash('sha256', raw, 'hex');
-  if (found !== frame.rawSha256) throw badFrame(index, `its raw SHA-256 is ${found}; expected ${frame.rawSha256}`);
-  return raw;
+  { pool = sharedPool(), signal }: DecompressFrameOptions = {},
+): Promise<Uint8Array<ArrayBuffer>> {
+  // A copy of its own changes hands: the given bytes may be a part of something larger.
+  const own = new Uint8Array(bytes);
+  const input = { bytes: own, frame: { rawLengthBytes, rawSha256 }, index };
+  return (await pool.run('decompress-frame', input, { transfer: [own.buffer], signal })).raw;
 }
 
 /**
@@ -191,8 +161,4 @@ async function* wholeFrames(source: AsyncIterable<Uint8Array>): AsyncGenerator<U
 
 function isZlibError(error: unknown): boolean {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' && /^(Z|ERR_ZSTD|ZSTD)/u.test(error.code);
-}
-
-function badFrame(index: number, problem: string, cause?: unknown): GantryError {
-  return new GantryError('image/bad-frame', `Cannot decompress frame ${index}: ${problem}`, { frame: index }, { cause });
 }

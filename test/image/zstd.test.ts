@@ -8,9 +8,11 @@ import { promisify } from 'node:util';
 import { constants, zstdCompressSync } from 'node:zlib';
 import { isGantryError } from '../../lib/errors.ts';
 import { FRAME_RAW_BYTES, type Frame } from '../../lib/image/frame-table.ts';
+import type { WorkerPool } from '../../lib/image/worker-pool.ts';
 import { compressFrames, decompressFrame, decompressZstd } from '../../lib/image/zstd.ts';
 import { collect, drain, imageBytes, inChunks } from '../support/bytes.ts';
 import { temporaryDirectory } from '../support/engineer.ts';
+import { poolOf } from '../support/pool.ts';
 import { requireTool } from '../support/tools.ts';
 
 const run = promisify(execFile);
@@ -23,7 +25,7 @@ interface Compressed {
   readonly chunks: number;
 }
 
-async function compress(image: Uint8Array, options: { readonly level?: number; readonly concurrency?: number } = {}): Promise<Compressed> {
+async function compress(image: Uint8Array, options: { readonly level?: number; readonly pool?: WorkerPool } = {}): Promise<Compressed> {
   const frames: Frame[] = [];
   const chunks: Uint8Array[] = [];
   const source = inChunks(image, 300_007);
@@ -66,9 +68,9 @@ test('compressFrames() tells each frame in order, and each is a frame of its own
   assert.equal(frames.length, 4);
 });
 
-test('compressFrames() makes the same bytes whatever the chunks and the concurrency are', async () => {
-  const one = await compress(IMAGE, { concurrency: 1 });
-  const four = await compress(IMAGE, { concurrency: 4 });
+test('compressFrames() makes the same bytes whatever the chunks and the number of threads are', async (t) => {
+  const one = await compress(IMAGE, { pool: poolOf(t, 1) });
+  const four = await compress(IMAGE, { pool: poolOf(t, 4) });
   assert.deepEqual(four, one);
   assert.ok(one.bytes.equals(await collect(compressFrames(inChunks(IMAGE, 4096), { level: 3 }))));
 });
@@ -99,8 +101,8 @@ test('compressFrames() says image/empty when nothing comes in', async () => {
   await assert.rejects(collect(compressFrames(inChunks(Buffer.alloc(0), 1), { level: 3 })), { code: 'image/empty' });
 });
 
-test('compressFrames() throws a RangeError when the level or the concurrency does not exist', async () => {
-  for (const options of [{ level: 0 }, { level: 23 }, { level: 1.5 }, { level: Number.NaN }, { level: 3, concurrency: 0 }]) {
+test('compressFrames() throws a RangeError when the level does not exist', async () => {
+  for (const options of [{ level: 0 }, { level: 23 }, { level: 1.5 }, { level: Number.NaN }]) {
     await assert.rejects(compress(IMAGE, options), RangeError);
   }
 });
@@ -136,9 +138,9 @@ test('compressFrames() stops with the code `aborted`, and lets go of its source,
   assert.ok(closed());
 });
 
-test('compressFrames() reads no further than its concurrency when nobody takes what it made', async () => {
+test('compressFrames() reads no further than three blocks for a thread when nobody takes what it made', async (t) => {
   const { source, taken, closed } = observed(imageBytes(FRAME_RAW_BYTES));
-  const frames = compressFrames(source, { level: 1, concurrency: 2 });
+  const frames = compressFrames(source, { level: 1, pool: poolOf(t, 1) });
   await frames.next();
   assert.ok(taken() <= 3, `it took ${taken()} blocks`);
   await frames.return();

@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { startFileServer } from '../support/file-server.ts';
 import { SUPPORTED, TOO_OLD, nodeFolder } from './node-binaries.ts';
@@ -135,6 +136,20 @@ describe('an installed package', () => {
       const outcome = await runWith(await folder(), 'node', [script]);
       assert.equal(outcome.code, 0, outcome.stderr);
       assert.deepEqual((await readdir(join(temporary, `state-${label}`, 'out'))).toSorted(), ['0', '1', '2']);
+    });
+  }
+
+  for (const version of [...SUPPORTED, 'own']) {
+    test(`worker threads make a frame and undo it when the package runs on Node ${version}`, async () => {
+      const folder = version === 'own' ? dirname(process.execPath) : await nodeFolder(version);
+      const library = join(project, 'node_modules', packageJson.name, 'dist', 'lib', 'image', 'zstd.js');
+      const code = `
+        import { compressFrames, decompressFrame } from ${JSON.stringify(pathToFileURL(library))};
+        const frames = [];
+        const parts = compressFrames([Buffer.from('an image')], { level: 3, onFrame: (frame) => frames.push(frame) });
+        for await (const bytes of parts) console.log(Buffer.from(await decompressFrame(bytes, frames[0], 0)).toString());`;
+      const outcome = await runWith(folder, 'node', ['--input-type=module', '-e', code]);
+      assert.deepEqual(outcome, { code: 0, stdout: 'an image\n', stderr: '' });
     });
   }
 

@@ -1,0 +1,21 @@
+/**
+ * What the workers can do: the registry of their jobs.
+ *
+ * Rules:
+ * - a job is a plain synchronous function, so that it can be tested, and run, without a worker;
+ * - buffers are handed over whole, in both directions; whoever handed one over has it no longer;
+ * - a new job is a function, its line in `Jobs` and its line in `JOBS`.
+ */
+import { compressFrameJob, type CompressFrameInput, type CompressFrameOutput } from './frame-codec.ts';
+import { decompressFrameJob, type DecompressFrameInput, type DecompressFrameOutput } from './frame-codec.ts';
+import type { Job } from './worker-serve.ts';
+
+export interface Jobs {
+  readonly 'compress-frame': Job<CompressFrameInput, CompressFrameOutput>;
+  readonly 'decompress-frame': Job<DecompressFrameInput, DecompressFrameOutput>;
+}
+
+export const JOBS: Jobs = {
+  'compress-frame': compressFrameJob,
+  'decompress-frame': decompressFrameJob,
+};
