@@ -24,7 +24,7 @@ export const download: CommandSpec = {
   ],
   async run(context, [url = '', name = ''], options) {
     return asHost(context, url, options, async (client) => {
-      const target = client.target(name);
+      const target = await client.target(name, { signal: context.signal });
       const file = pathOf(context, textOption(options, 'output') ?? target.path.fileName());
       const bar = context.progress({ label: `Downloading ${name}`, totalBytes: target.lengthBytes });
       try {

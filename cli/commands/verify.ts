@@ -17,7 +17,7 @@ export const verify: CommandSpec = {
   async run(context, [url = ''], options) {
     return asHost(context, url, options, async (client) => {
       const roles = client.roles();
-      const targets = client.targets();
+      const targets = await client.allTargets({ signal: context.signal });
       const manifest = targets.some(({ path }) => path.memberName() === 'manifest.json')
         ? await client.manifest({ signal: context.signal })
         : undefined;

@@ -14,7 +14,7 @@ function timestampPath(scene: Scene): string {
 export async function withAlteredTarget(scene: Scene): Promise<void> {
   const host = need(scene.host, 'host');
   const [update] = await host.availableUpdates({ ...scene.repository, seed: 'ignore-waves' });
-  const target = host.target(need(update, 'update').images.root);
+  const target = await host.target(need(update, 'update').images.root);
   const path = join(paths(scene).store, 'targets', target.path.publishedName(target.sha256));
   const flip = (bytes: Buffer): Uint8Array => {
     const middle = Math.floor(bytes.length / 2);

@@ -123,7 +123,7 @@ async function install(scene: Scene, expected: string): Promise<StepOutcome> {
   const started = performance.now();
   let bytes = 0;
   for (const image of IMAGES) {
-    bytes += await compareImage(scene, host.target(images[image]), join(paths(scene).images, version, `${image}.img`));
+    bytes += await compareImage(scene, await host.target(images[image]), join(paths(scene).images, version, `${image}.img`));
   }
   const ms = performance.now() - started;
   scene.installed = version;

@@ -10,5 +10,6 @@ export type { Images, Manifest, Update, UpdateExtras } from '../release/manifest
 export { isOffered } from '../release/rollout.ts';
 export type { HostDescription } from '../release/select.ts';
 export { openRepository, type AbortOptions, type OpenOptions, type RepositoryClient, type RoleSummary } from './repository-client.ts';
+export type { RollbackStore } from './rollback.ts';
 export type { VerifiedTarget } from './target.ts';
 export type { StreamOptions } from './verified-stream.ts';

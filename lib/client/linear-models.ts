@@ -23,20 +23,32 @@ interface Writes {
 
 /** Runs `work`, which must be synchronous, with models that read and write in linear time. */
 export function withLinearModels<T>(work: () => T): T {
-  const originals = [Targets.fromJSON, Delegations.fromJSON, Snapshot.fromJSON, Root.fromJSON] as const;
-  const [targets, delegations, snapshot, root] = originals;
-  Targets.fromJSON = (data) => readTargets(data, targets.bind(Targets));
-  Delegations.fromJSON = (data) => readDelegations(data, delegations.bind(Delegations));
-  Snapshot.fromJSON = (data) => readSnapshot(data, snapshot.bind(Snapshot));
-  Root.fromJSON = (data) => readRoot(data, root.bind(Root));
+  const restore = [
+    standIn(Targets, readTargets),
+    standIn(Delegations, readDelegations),
+    standIn(Snapshot, readSnapshot),
+    standIn(Root, readRoot),
+  ];
   try {
     return work();
   } finally {
-    [Targets.fromJSON, Delegations.fromJSON, Snapshot.fromJSON, Root.fromJSON] = originals;
+    for (const undo of restore) undo();
   }
 }
 
-function readTargets(data: Json, original: typeof Targets.fromJSON): Targets {
+type Read<T> = (data: Json) => T;
+
+/** @returns what puts the original back */
+function standIn<T>(model: { fromJSON(data: Json): T }, read: (data: Json, original: Read<T>) => T): () => void {
+  const method: unknown = Reflect.get(model, 'fromJSON');
+  const original = model.fromJSON.bind(model);
+  model.fromJSON = (data) => read(data, original);
+  return () => {
+    Reflect.set(model, 'fromJSON', method);
+  };
+}
+
+function readTargets(data: Json, original: Read<Targets>): Targets {
   const files = entriesOf(data['targets']);
   const role = original({ ...data, ...emptyUnless(files, 'targets') });
   const targets = files === undefined ? role.targets : mapOf(files, (path, file) => TargetFile.fromJSON(path, file));
@@ -45,7 +57,7 @@ function readTargets(data: Json, original: typeof Targets.fromJSON): Targets {
   });
 }
 
-function readDelegations(data: Json, original: typeof Delegations.fromJSON): Delegations {
+function readDelegations(data: Json, original: Read<Delegations>): Delegations {
   const keyEntries = entriesOf(data['keys']);
   const { roles } = data;
   // What is no list of objects is for the original to refuse.
@@ -66,7 +78,7 @@ function withRoles({ unrecognizedFields = {}, succinctRoles }: Delegations, list
   return new Delegations({ keys: {}, roles, unrecognizedFields, ...(succinctRoles === undefined ? {} : { succinctRoles }) });
 }
 
-function readSnapshot(data: Json, original: typeof Snapshot.fromJSON): Snapshot {
+function readSnapshot(data: Json, original: Read<Snapshot>): Snapshot {
   const files = entriesOf(data['meta']);
   const role = original({ ...data, ...emptyUnless(files, 'meta') });
   const meta = files === undefined ? role.meta : mapOf(files, (_, file) => MetaFile.fromJSON(file));
@@ -75,13 +87,13 @@ function readSnapshot(data: Json, original: typeof Snapshot.fromJSON): Snapshot 
   });
 }
 
-const TOP_ROLES: readonly string[] = ['root', 'timestamp', 'snapshot', 'targets'];
+const TOP_ROLES: ReadonlySet<string> = new Set(['root', 'timestamp', 'snapshot', 'targets']);
 
-function readRoot(data: Json, original: typeof Root.fromJSON): Root {
+function readRoot(data: Json, original: Read<Root>): Root {
   const keyEntries = entriesOf(data['keys']);
   const roleEntries = entriesOf(data['roles']);
   // The roles that a root must have are for the original to miss.
-  const top = roleEntries === undefined ? {} : { roles: Object.fromEntries(roleEntries.filter(([name]) => TOP_ROLES.includes(name))) };
+  const top = roleEntries === undefined ? {} : { roles: Object.fromEntries(roleEntries.filter(([name]) => TOP_ROLES.has(name))) };
   const role = original({ ...data, ...emptyUnless(keyEntries, 'keys'), ...top });
   const keys = keyEntries === undefined ? role.keys : mapOf(keyEntries, (keyId, key) => Key.fromJSON(keyId, key));
   const roles = roleEntries === undefined ? role.roles : mapOf(roleEntries, (_, entry) => Role.fromJSON(entry));
@@ -115,16 +127,15 @@ function written(map: Readonly<Record<string, Writes>>): Json {
 
 /** Gives an object its large maps, and a `toJSON` that leaves them to `write`. */
 function filled<T extends Writes>(object: T, maps: Partial<T>, write: (json: Json) => void): T {
-  const { toJSON: original } = object;
   const empty = Object.fromEntries(Object.keys(maps).map((name) => [name, {}]));
-  Object.assign(object, maps);
+  // The original, on an object that looks like this one but for its large maps.
+  const original = object.toJSON.bind(Object.assign(Object.create(object) as object, empty));
   const toJSON = (): Json => {
-    // The original, on an object that looks like this one but for its large maps.
-    const json: Json = Reflect.apply(original, Object.assign(Object.create(object) as T, empty), []);
+    const json = original();
     write(json);
     return json;
   };
-  return Object.defineProperty(object, 'toJSON', { value: toJSON });
+  return Object.defineProperty(Object.assign(object, maps), 'toJSON', { value: toJSON, configurable: true });
 }
 
 function isObject(value: unknown): value is Json {

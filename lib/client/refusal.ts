@@ -1,23 +1,14 @@
 /**
  * Why tuf-js refused, in our codes and words. It decides; this only looks at the file that it refused.
  */
-import { GantryError, isGantryError, quote } from '../errors.ts';
-import { fromSystemError } from '../files/read.ts';
+import { GantryError, isGantryError, named, quote } from '../errors.ts';
 import { dateOf } from '../tuf/date.ts';
 import { sha256Hex } from '../tuf/hash.ts';
 import { parseEnvelope, readSignedRole } from '../tuf/role.ts';
 import { verifyThreshold } from '../tuf/signature.ts';
 import type { Envelope, MetaFile, Role, Root, TopRoleName } from '../tuf/types.ts';
-import type { RoleFiles } from './state.ts';
-
-/** The last file that was asked for, and what came of it. */
-export interface Received {
-  file?: string;
-  bytes?: Uint8Array;
-  error?: unknown;
-  /** The version of a root that came from our own directory, not from the server. */
-  storedRoot?: number;
-}
+import type { FetchedFile } from './metadata-fetcher.ts';
+import { isTopRole, type RoleFiles } from './role-files.ts';
 
 export interface RefusalContext {
   /** What lay in the state directory before the refresh. */
@@ -25,29 +16,32 @@ export interface RefusalContext {
   /** Trusted when it was refused. */
   readonly accepted: RoleFiles;
   readonly now: Date;
-  /** The state directory. */
-  readonly directory: string;
 }
 
-/** tuf-js keeps nothing of a failed write but this text. */
-const NOT_WRITTEN = /Failed to persist metadata \S+ error: \w*:? ?(E[A-Z]+):/u;
+const PRINTABLE = /^[\x20-\x7e]*$/u;
+const MESSAGE_LENGTH = 300;
+/** tuf-js puts this before the text of another error. */
+const WRAPPED = /^Unable to load \w+(?: metadata)? error (?:\w+: )?/u;
 
 /** The error that a caller gets; `error` is what tuf-js threw, and stays its cause. */
-export function explainRefusal(error: unknown, received: Received, context: RefusalContext): unknown {
+export function explainRefusal(error: unknown, received: FetchedFile, context: RefusalContext): unknown {
   if (received.error !== undefined) return withRole(received);
   if (error instanceof GantryError) return error;
-  const systemCode = NOT_WRITTEN.exec(String(error))?.[1];
-  if (systemCode !== undefined)
-    return fromSystemError(Object.assign(new Error(systemCode, { cause: error }), { code: systemCode }), context.directory, 'write');
   const role = roleOf(received.file);
   return (
     (received.bytes === undefined ? undefined : explainFile(role, received.bytes, error, context)) ??
     explainExpiry(context, error) ??
-    untrusted(role, error instanceof Error ? error.message : String(error), error)
+    untrusted(role, sayable(error), error)
   );
 }
 
-function withRole({ file, error }: Received): unknown {
+/** What tuf-js says may quote what was signed. */
+function sayable(error: unknown): string {
+  const text = (error instanceof Error ? error.message : String(error)).replace(WRAPPED, '');
+  return PRINTABLE.test(text) ? text.slice(0, MESSAGE_LENGTH) : quote(text);
+}
+
+function withRole({ file, error }: FetchedFile): unknown {
   if (!isGantryError(error, 'http/missing')) return error;
   return new GantryError(
     error.code,
@@ -59,20 +53,26 @@ function withRole({ file, error }: Received): unknown {
   );
 }
 
-function roleOf(file: string | undefined): TopRoleName {
-  const [name] = (file ?? 'timestamp.json').split('.').slice(-2);
-  return name === 'root' || name === 'snapshot' || name === 'targets' ? name : 'timestamp';
+/** Any text may be the name of a delegated role. */
+function roleOf(file = 'timestamp.json'): string {
+  const name = /^(?:[0-9]+\.)?(.*)\.json$/u.exec(file)?.[1] ?? file;
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
 }
 
-function explainFile(role: TopRoleName, bytes: Uint8Array, cause: unknown, context: RefusalContext): GantryError | undefined {
+function explainFile(role: string, bytes: Uint8Array, cause: unknown, context: RefusalContext): GantryError | undefined {
   let envelope: Envelope;
   try {
-    envelope = parseEnvelope(bytes, role);
-    verifyUnder(envelope, role, context.accepted.root);
+    envelope = parseEnvelope(bytes, isTopRole(role) ? role : 'targets');
+    if (isTopRole(role)) verifyUnder(envelope, role, context.accepted.root);
   } catch (reason) {
     if (!isGantryError(reason)) throw reason;
     return untrusted(role, reason.message, cause, reason);
   }
+  if (!isTopRole(role)) return explainDate(role, envelope, cause, context.now);
   return (
     explainRollback(role, envelope, cause, context) ??
     explainMismatch(role, envelope, bytes, cause, context.accepted) ??
@@ -113,15 +113,14 @@ function explainRollback(role: TopRoleName, { signed }: Envelope, cause: unknown
 /** A stored file counts for tuf-js only when the root of now still vouches for it. */
 function trustedBefore(role: TopRoleName, { before, accepted }: RefusalContext): Role | undefined {
   const bytes = before[role];
-  if (bytes === undefined) return undefined;
-  const envelope = parseEnvelope(bytes, role);
   try {
-    verifyUnder(envelope, role, accepted.root);
+    const envelope = bytes === undefined ? undefined : parseEnvelope(bytes, role);
+    if (envelope !== undefined) verifyUnder(envelope, role, accepted.root);
+    return envelope?.signed;
   } catch (error) {
-    if (!isGantryError(error, 'tuf/threshold')) throw error;
+    if (!isGantryError(error)) throw error;
     return undefined;
   }
-  return envelope.signed;
 }
 
 /** A file that is signed, and is not the one that its parent names: pieces of different publications. */
@@ -138,9 +137,9 @@ function explainMismatch(
     const next = accepted.root === undefined ? 1 : readSignedRole(accepted.root, 'root').role.version + 1;
     return signed.version === next ? undefined : refused(`it was served as ${next}.root.json; expected version ${next}`);
   }
-  const named = namedByParent(role, accepted);
-  if (named === undefined) return undefined;
-  const { parent, version, sha256 } = named;
+  const expected = namedByParent(role, accepted);
+  if (expected === undefined) return undefined;
+  const { parent, version, sha256 } = expected;
   if (signed.version !== version) return refused(`${parent} names version ${version}`);
   const found = sha256Hex(bytes);
   return sha256 === undefined || sha256 === found ? undefined : refused(`its SHA-256 is ${found}; ${parent} says ${sha256}`);
@@ -154,17 +153,17 @@ interface Named {
 }
 
 function namedByParent(role: TopRoleName, { timestamp, snapshot }: RoleFiles): Named | undefined {
-  const named = (parent: string, meta: MetaFile | undefined): Named | undefined =>
+  const entry = (parent: string, meta: MetaFile | undefined): Named | undefined =>
     meta === undefined
       ? undefined
       : { parent, version: meta.version, ...(meta.hashes === undefined ? {} : { sha256: meta.hashes.sha256 }) };
   if (role === 'snapshot' && timestamp !== undefined) {
     const { version, meta } = readSignedRole(timestamp, 'timestamp').role;
-    return named(`timestamp version ${version}`, meta['snapshot.json']);
+    return entry(`timestamp version ${version}`, meta['snapshot.json']);
   }
   if (role === 'targets' && snapshot !== undefined) {
     const { version, meta } = readSignedRole(snapshot, 'snapshot').role;
-    return named(`snapshot version ${version}`, meta['targets.json']);
+    return entry(`snapshot version ${version}`, meta['targets.json']);
   }
   return undefined;
 }
@@ -173,24 +172,33 @@ function namedByParent(role: TopRoleName, { timestamp, snapshot }: RoleFiles): N
 function explainExpiry(context: RefusalContext, cause: unknown): GantryError | undefined {
   for (const role of ['root', 'timestamp', 'snapshot', 'targets'] as const) {
     const bytes = context.accepted[role];
-    const expired = bytes === undefined ? undefined : explainDate(role, parseEnvelope(bytes, role), cause, context.now);
+    const expired = bytes === undefined ? undefined : explainExpiredFile(role, bytes, cause, context.now);
     if (expired !== undefined) return expired;
   }
   return undefined;
 }
 
-function explainDate(role: TopRoleName, { signed }: Envelope, cause: unknown, now: Date): GantryError | undefined {
+function explainExpiredFile(role: TopRoleName, bytes: Uint8Array, cause: unknown, now: Date): GantryError | undefined {
+  try {
+    return explainDate(role, parseEnvelope(bytes, role), cause, now);
+  } catch (error) {
+    if (!isGantryError(error)) throw error;
+    return undefined;
+  }
+}
+
+function explainDate(role: string, { signed }: Envelope, cause: unknown, now: Date): GantryError | undefined {
   if (dateOf(signed.expires).getTime() > now.getTime()) return undefined;
   return new GantryError(
     'client/expired',
-    `Cannot accept ${role} version ${signed.version}: it expired at ${signed.expires}; this machine's clock says ${now.toISOString().slice(0, 19)}Z`,
+    `Cannot accept ${named(role)} version ${signed.version}: it expired at ${signed.expires}; this machine's clock says ${now.toISOString().slice(0, 19)}Z`,
     { role },
     { cause },
   );
 }
 
-function untrusted(role: TopRoleName, problem: string, cause: unknown, reason?: GantryError): GantryError {
-  const message = reason !== undefined && problem.startsWith('Cannot') ? problem : `Cannot trust the ${role} metadata: ${problem}`;
+function untrusted(role: string, problem: string, cause: unknown, reason?: GantryError): GantryError {
+  const message = reason !== undefined && problem.startsWith('Cannot') ? problem : `Cannot trust the ${named(role)} metadata: ${problem}`;
   return new GantryError(
     'client/untrusted',
     message,

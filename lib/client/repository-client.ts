@@ -2,18 +2,19 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { Readable } from 'node:stream';
-import { GantryError, quote } from '../errors.ts';
+import { GantryError, isGantryError, quote } from '../errors.ts';
 import { fromSystemError } from '../files/read.ts';
 import { printableUrl } from '../http/failures.ts';
 import { createHttpClient, type HttpClient, type HttpOptions, type Traffic } from '../http/request.ts';
 import { checkManifestLength, parseManifest, type Manifest, type Update } from '../release/manifest.ts';
 import { availableUpdates, type HostDescription } from '../release/select.ts';
-import { TargetPath } from '../tuf/target-path.ts';
-import type { TargetFile, TopRoleName } from '../tuf/types.ts';
+import type { TopRoleName } from '../tuf/types.ts';
 import { folderUrl, TARGETS_FROM_METADATA } from './folder-url.ts';
-import { openClientState, parseTrustAnchor, type ClientState } from './state.ts';
-import type { VerifiedTarget } from './target.ts';
-import { refreshTrust, type TrustedRoles } from './trust.ts';
+import { parseTrustAnchor } from './anchor.ts';
+import type { RollbackStore } from './rollback.ts';
+import { openClientState, type ClientState } from './state.ts';
+import { verifiedTarget, type VerifiedTarget } from './target.ts';
+import { refreshTrust, type Trusted } from './trust.ts';
 import {
   checkTarget,
   fetchVerified,
@@ -35,6 +36,10 @@ export interface OpenOptions extends HttpOptions {
   readonly targetsUrl?: URL | string;
   /** A directory of this repository's own; what was trusted before is remembered there. */
   readonly stateDirectory: string;
+  /** A place that an attacker who clears the state directory cannot reset; trusted versions are kept there too. */
+  readonly rollbackStore?: RollbackStore;
+  /** This machine's clock by default. No time before the last refresh that succeeded is believed. */
+  readonly now?: () => Date;
   /** Where bytes come from; HTTP by default. */
   readonly transport?: HttpClient;
 }
@@ -62,9 +67,17 @@ export interface RepositoryClient {
   refresh(options?: AbortOptions): Promise<void>;
   /** Versions and dates of what is trusted. */
   roles(): Readonly<Record<TopRoleName, RoleSummary>>;
+  /** What the top-level role lists. Names that no file can have are left out, with a notice. */
   targets(): readonly VerifiedTarget[];
-  /** @throws GantryError `client/target-unknown` */
-  target(path: string): VerifiedTarget;
+  /** What `target()` finds, delegated roles included; all of them are fetched for it. @throws GantryError like `target` */
+  allTargets(options?: AbortOptions): Promise<readonly VerifiedTarget[]>;
+  /**
+   * Looks it up as the TUF specification says: in the top-level role, then in the roles to which its path is delegated. Those are
+   * fetched when they are not there yet.
+   *
+   * @throws GantryError `client/target-unknown`, `client/untrusted`, `client/expired`, `http/…`, `files/…`, `aborted`
+   */
+  target(path: string, options?: AbortOptions): Promise<VerifiedTarget>;
   /** @throws GantryError `client/no-manifest`, `release/bad-manifest`, `client/target-altered`, `http/…` */
   manifest(options?: AbortOptions): Promise<Manifest>;
   /** Newest first; by the waves and this machine's clock. */
@@ -104,7 +117,16 @@ export async function openRepository(options: OpenOptions): Promise<RepositoryCl
   const targetsUrl = options.targetsUrl === undefined ? new URL(TARGETS_FROM_METADATA, metadataUrl) : folderUrl(options.targetsUrl);
   const notices: string[] = [];
   const state = await openClientState(options.stateDirectory, anchor, (notice) => notices.push(notice));
-  return new Client({ state, http: options.transport ?? createHttpClient(options), metadataUrl, targetsUrl, notices });
+  const { rollbackStore, now = () => new Date() } = options;
+  return new Client({
+    state,
+    http: options.transport ?? createHttpClient(options),
+    metadataUrl,
+    targetsUrl,
+    notices,
+    now,
+    ...(rollbackStore === undefined ? {} : { rollbackStore }),
+  });
 }
 
 async function readRoot(root: Uint8Array | string | URL): Promise<Uint8Array> {
@@ -123,11 +145,13 @@ interface Parts {
   readonly metadataUrl: URL;
   readonly targetsUrl: URL;
   readonly notices: string[];
+  readonly now: () => Date;
+  readonly rollbackStore?: RollbackStore;
 }
 
 class Client implements RepositoryClient, TargetSource {
   readonly #parts: Parts;
-  #trusted: TrustedRoles | undefined;
+  #trusted: Trusted | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -150,43 +174,48 @@ class Client implements RepositoryClient, TargetSource {
   }
 
   async refresh({ signal }: AbortOptions = {}): Promise<void> {
-    const { state, http, metadataUrl, notices } = this.#parts;
-    this.#trusted = await refreshTrust(state, {
-      http,
-      metadataUrl,
-      onNotice: (notice) => notices.push(notice),
-      ...(signal === undefined ? {} : { signal }),
-    });
+    const { state, notices, ...options } = this.#parts;
+    this.#trusted = await refreshTrust(state, { ...options, onNotice: (notice) => notices.push(notice) }, signal);
   }
 
   roles(): Readonly<Record<TopRoleName, RoleSummary>> {
-    const { root, timestamp, snapshot, targets } = this.#needTrusted();
-    const summary = ({ role }: TrustedRoles[TopRoleName]): RoleSummary => ({ version: role.version, expires: role.expires });
+    const { root, timestamp, snapshot, targets } = this.#needTrusted().roles;
+    const summary = ({ version, expires }: RoleSummary): RoleSummary => ({ version, expires });
     return { root: summary(root), timestamp: summary(timestamp), snapshot: summary(snapshot), targets: summary(targets) };
   }
 
   targets(): readonly VerifiedTarget[] {
-    return Object.entries(this.#needTrusted().targets.role.targets).map(([path, file]) => verified(path, file));
+    const { targets } = this.#needTrusted().roles.targets;
+    return Object.values(targets).flatMap((file) => this.#usable(() => verifiedTarget(file)));
   }
 
-  target(path: string): VerifiedTarget {
-    const { targets } = this.#needTrusted().targets.role;
-    const file = Object.hasOwn(targets, path) ? targets[path] : undefined;
-    if (file !== undefined) return verified(path, file);
+  async allTargets({ signal }: AbortOptions = {}): Promise<readonly VerifiedTarget[]> {
+    const found = await this.#needTrusted().findAll(signal);
+    return found.flatMap((file) => this.#usable(() => verifiedTarget(file)));
+  }
+
+  async target(path: string, { signal }: AbortOptions = {}): Promise<VerifiedTarget> {
+    const trusted = this.#needTrusted();
+    const file = await trusted.find(path, signal);
+    if (file !== undefined) return verifiedTarget(file);
+    const { targets, delegations } = trusted.roles.targets;
+    const listed = `${Object.keys(targets).length} targets${delegations === undefined ? '' : ', or one of a role that it delegates to'}`;
     throw new GantryError(
       'client/target-unknown',
-      `Cannot find the target ${quote(path)}: the signed metadata does not name it; expected one of its ${Object.keys(targets).length} targets`,
+      `Cannot find the target ${quote(path)}: the signed metadata does not name it; expected one of its ${listed}`,
       { path },
     );
   }
 
   async manifest({ signal }: AbortOptions = {}): Promise<Manifest> {
-    const { targets } = this.#needTrusted().targets.role;
-    if (!Object.hasOwn(targets, MANIFEST)) {
+    // A role that is delegated to does not say what hosts run (design D2).
+    const { targets } = this.#needTrusted().roles.targets;
+    const file = Object.hasOwn(targets, MANIFEST) ? targets[MANIFEST] : undefined;
+    if (file === undefined) {
       const url = printableUrl(this.#parts.metadataUrl);
       throw new GantryError('client/no-manifest', `Cannot look for updates at ${url}: the repository has no ${MANIFEST}`, { url });
     }
-    const target = this.target(MANIFEST);
+    const target = verifiedTarget(file);
     checkManifestLength(target.lengthBytes);
     return parseManifest(await fetchVerified(this, target, signal === undefined ? {} : { signal }));
   }
@@ -230,17 +259,20 @@ class Client implements RepositoryClient, TargetSource {
     this.#parts.http.close();
   }
 
-  #needTrusted(): TrustedRoles {
+  /** What is signed and cannot be used is left out of a list, and said once. */
+  #usable(make: () => VerifiedTarget): readonly VerifiedTarget[] {
+    try {
+      return [make()];
+    } catch (error) {
+      if (!isGantryError(error)) throw error;
+      const { notices } = this.#parts;
+      if (!notices.includes(error.message)) notices.push(error.message);
+      return [];
+    }
+  }
+
+  #needTrusted(): Trusted {
     if (this.#trusted === undefined) throw new TypeError('refresh the repository before you ask it for anything');
     return this.#trusted;
   }
-}
-
-function verified(path: string, file: TargetFile): VerifiedTarget {
-  return {
-    path: TargetPath.parse(path),
-    lengthBytes: file.length,
-    sha256: file.hashes.sha256,
-    ...(file.custom === undefined ? {} : { custom: file.custom }),
-  };
 }

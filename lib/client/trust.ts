@@ -1,40 +1,41 @@
 /**
- * The trust decision: tuf-js 6 makes it (design D1). Ours is what surrounds it: a fetcher with limits, a session directory that
- * is only promoted with what tuf-js accepted, and errors that say what happened.
+ * The trust decision: tuf-js 6 makes it (design D1). Ours is what surrounds it: a fetcher with limits, a state that only keeps
+ * what tuf-js accepted, a clock that does not run backwards, and errors that say what happened.
  */
-import { Updater, type Fetcher } from 'tuf-js';
-import { DownloadHTTPError } from 'tuf-js/dist/error.js';
-import { GantryError, isGantryError } from '../errors.ts';
+import { TargetFile } from '@tufjs/models';
+import type { Fetcher } from 'tuf-js';
+import { GantryError, isGantryError, refuseAborted } from '../errors.ts';
 import { withLock } from '../files/lock.ts';
 import type { HttpClient } from '../http/request.ts';
-import { readSignedRole } from '../tuf/role.ts';
-import type { Root, SignedRole, Snapshot, Targets, Timestamp } from '../tuf/types.ts';
-import { explainRefusal, type Received } from './refusal.ts';
+import { createFetcher, LIMITS, type FetchedFile, type Visit } from './metadata-fetcher.ts';
+import { explainRefusal } from './refusal.ts';
+import { isTopRole, type RoleFiles } from './role-files.ts';
+import { parseRollbackRecord, refuseBelow, rollbackRecordOf, type RollbackRecord, type RollbackStore } from './rollback.ts';
 import type { ClientState, Session } from './state.ts';
+import { openTuf, type AcceptedRoles, type Tuf } from './tuf.ts';
 
-/** The four top roles that tuf-js has accepted, as one set. */
-export interface TrustedRoles {
-  readonly root: SignedRole<Root>;
-  readonly timestamp: SignedRole<Timestamp>;
-  readonly snapshot: SignedRole<Snapshot>;
-  readonly targets: SignedRole<Targets>;
+/** One state of a repository that tuf-js has accepted as a whole. */
+export interface Trusted {
+  readonly roles: AcceptedRoles;
+  /** Fetches the delegated roles that it needs. @throws GantryError like `refreshTrust` */
+  find(path: string, signal?: AbortSignal): Promise<TargetFile | undefined>;
+  /** Everything that `find` finds, of every path that any role lists. @throws GantryError like `refreshTrust` */
+  findAll(signal?: AbortSignal): Promise<readonly TargetFile[]>;
 }
 
-export interface RefreshOptions {
+export interface TrustOptions {
   readonly http: HttpClient;
   /** Ends with a slash. */
   readonly metadataUrl: URL;
-  readonly signal?: AbortSignal;
   readonly onNotice: (notice: string) => void;
+  readonly now: () => Date;
+  readonly rollbackStore?: RollbackStore;
 }
 
-/** The caps of every client (tuf-interop rule 19); the snapshot's is tough's, the smallest. */
-const LIMITS = { rootMaxLength: 512_000, timestampMaxLength: 16_384, snapshotMaxLength: 1 << 20, targetsMaxLength: 5_000_000 };
-/** Every refresh walks from the trust anchor, stored roots first, so this bounds the life of a repository, not one visit. */
-const ROOT_ROTATIONS = 1024;
 /** A refresh is a few small requests, and each has its own deadline on progress. */
 const LOCK_WAIT_MS = 120_000;
-const ROOT_FILE = /^([1-9][0-9]*)\.root\.json$/u;
+/** Delegations to follow when everything is listed. */
+const MAX_ROLES = 20_000;
 
 /**
  * Walks the root chain, then timestamp, snapshot and targets. What was accepted before a refusal is kept: a newer root counts
@@ -42,34 +43,55 @@ const ROOT_FILE = /^([1-9][0-9]*)\.root\.json$/u;
  *
  * @throws GantryError `client/untrusted`, `client/expired`, `client/rollback`, `http/…`, `files/locked`, `aborted`
  */
-export async function refreshTrust(state: ClientState, options: RefreshOptions): Promise<TrustedRoles> {
-  const lock = { waitMs: LOCK_WAIT_MS, ...(options.signal === undefined ? {} : { signal: options.signal }) };
-  return withLock(`${state.directory}/lock.sqlite`, lock, async () => {
+export async function refreshTrust(state: ClientState, options: TrustOptions, signal?: AbortSignal): Promise<Trusted> {
+  return locked(state, signal, async () => {
     const session = await state.openSession();
-    let trusted: TrustedRoles;
+    const rollback = await readRollbackRecord(options);
+    const now = timeOf(session, rollback, options);
+    const visit: Visit = { fetchedRoots: 0 };
+    let tuf: Tuf;
     try {
-      await refreshSession(session, state.directory, options);
-      trusted = await trustedRoles(session);
+      tuf = await refreshSession(session, { ...options, rollback, now, visit }, signal);
     } catch (refusal) {
-      await session.close().catch((problem: unknown) => {
+      await session.save().catch((problem: unknown) => {
         options.onNotice(`What was accepted could not be kept: ${problem instanceof Error ? problem.message : String(problem)}`);
       });
       throw refusal;
     }
-    await session.close();
-    return trusted;
+    const roles = tuf.accepted();
+    if (roles === undefined) throw new TypeError('a refresh that succeeded has accepted nothing');
+    const files = session.current();
+    await session.save(now);
+    if (options.rollbackStore !== undefined) await saveRollbackRecord(options.rollbackStore, rollbackRecordOf(files, now), rollback);
+    return trustedBy(tuf, roles, { state, session, now, visit });
   });
 }
 
-async function refreshSession(session: Session, directory: string, options: RefreshOptions): Promise<void> {
-  const before = await session.read();
+interface RefreshContext extends Omit<TrustOptions, 'now'> {
+  readonly rollback: RollbackRecord | undefined;
+  readonly now: Date;
+  readonly visit: Visit;
+}
+
+async function locked<T>(state: ClientState, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  return withLock(`${state.directory}/lock.sqlite`, { waitMs: LOCK_WAIT_MS, ...(signal === undefined ? {} : { signal }) }, work);
+}
+
+async function refreshSession(session: Session, context: RefreshContext, signal: AbortSignal | undefined): Promise<Tuf> {
+  const { visit, now } = context;
+  visit.signal = signal;
   for (;;) {
-    const received: Received = {};
+    const received: FetchedFile = {};
+    visit.received = received;
     try {
-      await updaterFor(session, options, received).refresh();
-      return;
+      const tuf = openSessionWithTuf(session, context);
+      await tuf.refresh();
+      checkRollback(session, context);
+      return tuf;
     } catch (error) {
-      const refusal = explainRefusal(error, received, { before, accepted: await session.read(), now: new Date(), directory });
+      if (isGantryError(error, 'client/rollback')) session.forget();
+      const accepted = session.current();
+      const refusal = explainRefusal(error, received, { before: session.before, accepted, now });
       if (received.storedRoot === undefined || !isGantryError(refusal, 'client/untrusted')) throw refusal;
       // Ours was damaged, or of another repository: go on with what the server has in its place. One file less each time.
       await session.discardRoot(received.storedRoot, refusal.message);
@@ -77,73 +99,155 @@ async function refreshSession(session: Session, directory: string, options: Refr
   }
 }
 
-function updaterFor(session: Session, options: RefreshOptions, received: Received): Updater {
-  return new Updater({
-    metadataDir: session.directory,
-    metadataBaseUrl: options.metadataUrl.href.replace(/\/$/u, ''),
-    fetcher: fetcherFor(session, options, received),
-    config: { ...LIMITS, maxRootRotations: ROOT_ROTATIONS },
+function openSessionWithTuf(session: Session, context: RefreshContext): Tuf {
+  const { rollback, now, visit, metadataUrl } = context;
+  const fetcher: Fetcher = createFetcher(session, context, visit);
+  const storage = {
+    read: (role: string) => session.read(role),
+    accept(role: string, bytes: Uint8Array) {
+      if (rollback !== undefined && isTopRole(role))
+        noting(visit, () => refuseBelow(rollback, role, { ...session.current(), [role]: bytes }));
+      session.accept(role, bytes);
+    },
+  };
+  return openTuf({ metadataUrl: metadataUrl.href.replace(/\/$/u, ''), storage, fetcher, limits: LIMITS, now });
+}
+
+/** tuf-js keeps nothing of an error but its text. */
+function noting(visit: Visit, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    visit.received = Object.assign(visit.received ?? {}, { error });
+    throw error;
+  }
+}
+
+/** What tuf-js took from the state directory was never offered. */
+function checkRollback(session: Session, { rollback }: RefreshContext): void {
+  if (rollback === undefined) return;
+  const files: RoleFiles = session.current();
+  for (const role of ['timestamp', 'snapshot'] as const) refuseBelow(rollback, role, files);
+}
+
+async function readRollbackRecord({ rollbackStore, onNotice }: TrustOptions): Promise<RollbackRecord | undefined> {
+  const bytes = await rollbackStore?.read();
+  if (bytes === undefined) return undefined;
+  const record = parseRollbackRecord(bytes);
+  if (record === undefined) onNotice('Discarded what the rollback store had: it is no record of trusted versions');
+  return record;
+}
+
+async function saveRollbackRecord(store: RollbackStore, record: Uint8Array, before: RollbackRecord | undefined): Promise<void> {
+  const after = parseRollbackRecord(record);
+  const { trustedAt: _, ...versions } = after ?? { trustedAt: '' };
+  const { trustedAt: __, ...known } = before ?? { trustedAt: '' };
+  // Such places wear out: the time alone is no reason to write.
+  if (JSON.stringify(versions) !== JSON.stringify(known)) await store.write(record);
+}
+
+/** Never earlier than what was trusted last. */
+function timeOf(session: Session, rollback: RollbackRecord | undefined, { now, onNotice }: TrustOptions): Date {
+  const clock = now();
+  const known = [session.trustedTime, rollback === undefined ? undefined : new Date(rollback.trustedAt)];
+  const latest = Math.max(...known.map((time) => time?.getTime() ?? Number.NEGATIVE_INFINITY));
+  if (clock.getTime() >= latest) return clock;
+  const [says, was] = [clock, new Date(latest)].map((time) => `${time.toISOString().slice(0, 19)}Z`);
+  onNotice(`This machine's clock says ${says}, but metadata was trusted at ${was} already: that time is used`);
+  return new Date(latest);
+}
+
+interface Standing {
+  readonly state: ClientState;
+  readonly session: Session;
+  readonly now: Date;
+  readonly visit: Visit;
+}
+
+function trustedBy(tuf: Tuf, roles: AcceptedRoles, standing: Standing): Trusted {
+  return {
+    roles,
+    async find(path, signal) {
+      // The walk begins with this role, and it has been accepted.
+      const { targets } = roles.targets;
+      if (Object.hasOwn(targets, path)) return targets[path];
+      if (roles.targets.delegations === undefined) return undefined;
+      const found = await following(standing, signal, async () => tuf.find(path));
+      return found instanceof TargetFile ? found : undefined;
+    },
+    async findAll(signal) {
+      const top = Object.values(roles.targets.targets);
+      if (roles.targets.delegations === undefined) return top;
+      return following(standing, signal, async () => {
+        const listed = await walk(tuf, roles, signal);
+        const found = await findEach(tuf, listed, signal);
+        return [...top, ...found];
+      });
+    },
+  };
+}
+
+/** With the lock, since delegated roles that are fetched are kept. */
+async function following<T>(standing: Standing, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  const { state, session, visit, now } = standing;
+  return locked(state, signal, async () => {
+    visit.signal = signal;
+    visit.received = {};
+    try {
+      return await work();
+    } catch (error) {
+      throw explainRefusal(error, visit.received, { before: {}, accepted: {}, now });
+    } finally {
+      if (session.hasNews()) await session.save();
+    }
   });
 }
 
-/** Limits, deadlines and the difference between *missing* and *failed*; what came last is kept to explain a refusal. */
-function fetcherFor(session: Session, { http, signal, onNotice }: RefreshOptions, received: Received): Fetcher {
-  const fetchBytes = async (url: string, maxBytes: number): Promise<Uint8Array> =>
-    http.fetchBytes(new URL(url), { maxBytes, ...(signal === undefined ? {} : { signal }) });
-  const downloadRoot = async (url: string, maxBytes: number, version: number): Promise<Uint8Array> => {
-    const stored = await session.storedRoot(version);
-    if (stored !== undefined) {
-      received.storedRoot = version;
-      return stored;
-    }
-    try {
-      const bytes = await fetchBytes(url, maxBytes);
-      session.offerRoot(version, bytes);
-      return bytes;
-    } catch (error) {
-      if (!endsRootChain(error)) throw error;
-      if (error.details.status !== 404) onNotice(`${error.message}; taken as the end of the root chain, although only 404 says so`);
-      // The error by which tuf-js recognises the last root.
-      throw new DownloadHTTPError('no newer root', 404);
-    }
-  };
-  const downloadBytes = async (url: string, maxLength: number): Promise<Buffer> => {
-    const file = url.slice(url.lastIndexOf('/') + 1);
-    const version = ROOT_FILE.exec(file)?.[1];
-    for (const key of ['bytes', 'error', 'storedRoot'] as const) delete received[key];
-    received.file = file;
-    try {
-      received.bytes = version === undefined ? await fetchBytes(url, maxLength) : await downloadRoot(url, maxLength, Number(version));
-      return Buffer.from(received.bytes);
-    } catch (error) {
-      if (!(error instanceof DownloadHTTPError)) received.error = error;
-      throw error;
-    }
-  };
-  return {
-    downloadBytes,
-    // Targets are ours (design D1), so tuf-js never asks for one.
-    downloadFile: async () => Promise.reject(new TypeError('targets are not downloaded by tuf-js')),
-  };
-}
-
-/** A store behind a CDN may say 403 for what is not there; 410 says that something was. */
-function endsRootChain(error: unknown): error is GantryError<'http/missing'> {
-  return isGantryError(error, 'http/missing') && error.details.status !== 410;
-}
-
-/** tuf-js has accepted them; our parser is stricter, and what it cannot read is not used. */
-async function trustedRoles(session: Session): Promise<TrustedRoles> {
-  const problems: string[] = [];
-  const { root, timestamp, snapshot, targets } = await session.read((problem) => problems.push(problem));
-  if (root === undefined || timestamp === undefined || snapshot === undefined || targets === undefined) {
-    const role = root === undefined ? 'root' : timestamp === undefined ? 'timestamp' : snapshot === undefined ? 'snapshot' : 'targets';
-    throw new GantryError('client/untrusted', `Cannot use the repository, although it is signed: ${problems.join('; ')}`, { role });
+/** A role may list what it has no right to, or what another one has already said. */
+async function findEach(tuf: Tuf, paths: readonly string[], signal: AbortSignal | undefined): Promise<readonly TargetFile[]> {
+  const found: TargetFile[] = [];
+  for (const path of paths) {
+    refuseAborted(signal);
+    const file = await tuf.find(path);
+    if (file instanceof TargetFile) found.push(file);
   }
-  return {
-    root: readSignedRole(root, 'root'),
-    timestamp: readSignedRole(timestamp, 'timestamp'),
-    snapshot: readSignedRole(snapshot, 'snapshot'),
-    targets: readSignedRole(targets, 'targets'),
-  };
+  return found;
+}
+
+/** What roles below the top one list. */
+async function walk(tuf: Tuf, { targets: top }: AcceptedRoles, signal: AbortSignal | undefined): Promise<readonly string[]> {
+  const paths = new Set<string>();
+  const visited = new Set<string>();
+  const waiting = childrenOf(top, 'targets');
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    refuseAborted(signal);
+    const pair = JSON.stringify(next);
+    if (visited.has(pair)) continue;
+    visited.add(pair);
+    if (visited.size > MAX_ROLES) {
+      throw new GantryError('client/untrusted', `Cannot list all targets: there are more than ${MAX_ROLES} delegations`, {
+        role: 'targets',
+      });
+    }
+    const role = await tuf.load(next.role, next.parent);
+    for (const path of Object.keys(role.targets)) if (!Object.hasOwn(top.targets, path)) paths.add(path);
+    waiting.push(...childrenOf(role, next.role));
+  }
+  return [...paths];
+}
+
+function childrenOf({ delegations }: AcceptedRoles['targets'], parent: string): { readonly role: string; readonly parent: string }[] {
+  const names =
+    delegations?.roles === undefined ? [...firstOf(delegations?.succinctRoles?.getRoles() ?? [])] : Object.keys(delegations.roles);
+  return names.map((role) => ({ role, parent })).toReversed();
+}
+
+/** Succinct bins may be 2^32. */
+function* firstOf(names: Iterable<string>): Generator<string, void, undefined> {
+  let count = 0;
+  for (const name of names) {
+    if (count > MAX_ROLES) return;
+    count += 1;
+    yield name;
+  }
 }

@@ -30,7 +30,7 @@ export interface TargetSource {
   readonly http: HttpClient;
   urlOf(target: VerifiedTarget): URL;
   /** @throws GantryError `client/target-unknown` */
-  target(path: string): VerifiedTarget;
+  target(path: string, options: { readonly signal?: AbortSignal }): Promise<VerifiedTarget>;
   /** For spooled files; on the disk of the state, not in memory. */
   readonly stateDirectory: string;
 }
@@ -157,7 +157,7 @@ async function readFrameTable(
   custom: ImageCustom & { readonly format: 'zstd-frames' },
   options: StreamOptions,
 ): Promise<FrameTable> {
-  const tableTarget = source.target(custom.frames);
+  const tableTarget = await source.target(custom.frames, options);
   if (tableTarget.lengthBytes > FRAME_TABLE_MAX_BYTES) {
     refuseAltered(tableTarget, `${tableTarget.lengthBytes} bytes`, `at most ${FRAME_TABLE_MAX_BYTES}`, 'its length');
   }

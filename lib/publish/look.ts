@@ -129,7 +129,7 @@ export async function lookAsHost(
   const shown = workspace.config.url === undefined ? `${store.description}/${repository.variant}/${repository.arch}` : places.metadata.href;
   try {
     const waitedMs = await untilVisible(client, timestamp, options);
-    const targets = targetsToCheck(client, plan, options.depth);
+    const targets = await targetsToCheck(client, plan, options);
     return { url: shown, timestamp, targets: targets.length, bytes: await checkTargets(client, targets, options), waitedMs };
   } catch (error) {
     if (!isGantryError(error) || error.code === 'aborted') throw error;
@@ -178,13 +178,19 @@ async function glance(client: RepositoryClient, signal: AbortSignal): Promise<{ 
   }
 }
 
-function targetsToCheck(client: RepositoryClient, { writes }: PublicationPlan, depth: LookOptions['depth']): readonly VerifiedTarget[] {
-  if (depth === 'all') return client.targets();
+async function targetsToCheck(
+  client: RepositoryClient,
+  { writes }: PublicationPlan,
+  { depth, signal }: LookOptions,
+): Promise<readonly VerifiedTarget[]> {
+  if (depth === 'metadata') return [await client.target(MANIFEST_PATH, { signal })];
+  const targets = await client.allTargets({ signal });
+  if (depth === 'all') return targets;
   const names = new Set<string>(writes.flatMap(({ kind, path }) => (kind === 'target' ? [path] : [])));
   // The manifest is what hosts decide by: it is always looked at.
-  return client.targets().filter(({ path, sha256 }) => {
+  return targets.filter(({ path, sha256 }) => {
     if (path.memberName() === MANIFEST_PATH) return true;
-    return depth === 'changed' && path.publishedNames(sha256).some((name) => names.has(targetPath(name)));
+    return path.publishedNames(sha256).some((name) => names.has(targetPath(name)));
   });
 }
 

@@ -54,7 +54,7 @@ for (const fixture of FIXTURES) {
     for (const [target, file] of Object.entries(fixture.targetFiles)) {
       test(`download() writes ${target} when it was refreshed`, async () => {
         await withRefreshedClient(fixture, async (client) => {
-          await client.download(client.target(target), join(temporary, 'downloaded'));
+          await client.download(await client.target(target), join(temporary, 'downloaded'));
         });
         const expected = await readFile(join(fixture.directory, 'targets', file));
         assert.deepEqual(await readFile(join(temporary, 'downloaded')), expected);

@@ -10,7 +10,7 @@ const runFile = promisify(execFile);
 const ROOT = join(import.meta.dirname, '..', '..');
 const ENTRY = 'lib/client/index.ts';
 const ROOMS = ['client', 'files', 'http', 'image', 'release', 'tuf'];
-const PACKAGES = ['@tufjs/canonical-json', 'jsonc-parser', 'lz4-napi', 'semver', 'tuf-js', 'xxhash-wasm'];
+const PACKAGES = ['@tufjs/canonical-json', '@tufjs/models', 'jsonc-parser', 'lz4-napi', 'semver', 'tuf-js', 'xxhash-wasm'];
 
 function packageOf(specifier: string): string {
   return specifier
@@ -19,7 +19,7 @@ function packageOf(specifier: string): string {
     .join('/');
 }
 
-test('the client imports six rooms and six packages when its sources are walked, dynamic imports too', async () => {
+test('the client imports six rooms and seven packages when its sources are walked, dynamic imports too', async () => {
   const graph = await readImports(ROOT, ['lib']);
   const reached = [...reachedFrom(graph, ENTRY)];
   const rooms = new Set(reached.map(roomOf).filter((room) => room !== undefined));

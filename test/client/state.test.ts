@@ -135,25 +135,25 @@ test('refresh() throws http/missing when the server says that the next root is g
   });
 });
 
-test('refresh() throws client/untrusted with the reason when what is signed cannot be used', async (t) => {
+test('target() throws client/untrusted with the reason when what is signed cannot be used, and the others can', async (t) => {
   const simulator = await createRepository();
   const signed = {
     _type: 'targets',
     spec_version: '1.0.0',
     version: 2,
     expires: '2100-01-01T00:00:00Z',
-    targets: { 'a.txt': { length: 1, hashes: { sha512: '00'.repeat(64) } } },
+    targets: { 'a.txt': { length: 1, hashes: { sha512: '00'.repeat(64) } }, 'b.txt': { length: 1, hashes: { sha256: '00'.repeat(32) } } },
   };
   const host = await simulatedHost(t, simulator);
   await publishTargets(simulator, signed);
-  const client = await host.open();
-  await assert.rejects(client.refresh(), {
-    code: 'client/untrusted',
-    details: { role: 'targets' },
-    message:
-      /^Cannot use the repository, although it is signed: targets\.json: Cannot read metadata: targets\.targets\["a\.txt"\]\.hashes/u,
-  });
-  assert.deepEqual(await stateFiles(host.stateDirectory), ['root.json', 'snapshot.json', 'timestamp.json']);
+  const client = await host.refreshed();
+  const refusal = /^Cannot use the target a\.txt, although it is signed: it has no sha256 of 64 lowercase hexadecimal digits$/u;
+  await assert.rejects(client.target('a.txt'), { code: 'client/untrusted', details: { role: 'targets' }, message: refusal });
+  assert.deepEqual(
+    client.targets().map(({ path }) => path.memberName()),
+    ['b.txt'],
+  );
+  assert.match(client.notices.join('\n'), refusal);
 });
 
 /** Signs and publishes targets that our own types would not allow. */

@@ -93,7 +93,7 @@ async function fetchNew(client: RepositoryClient, fetched: Set<string>): Promise
   const { updates } = await client.manifest();
   for (const path of updates.flatMap(({ images }) => Object.values(images))) {
     if (typeof path !== 'string' || fetched.has(path)) continue;
-    for await (const chunk of client.verifiedStream(client.target(path))) void chunk;
+    for await (const chunk of client.verifiedStream(await client.target(path))) void chunk;
     fetched.add(path);
   }
 }

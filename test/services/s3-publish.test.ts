@@ -42,7 +42,7 @@ await describeEachS3Server((kind, server) => {
       const [update] = await client.availableUpdates({ ...METAL, seed: 2047 });
       assert.equal(update?.version, version);
       let bytes = 0;
-      for await (const chunk of client.verifiedImageStream(client.target(update.images.root))) bytes += chunk.length;
+      for await (const chunk of client.verifiedImageStream(await client.target(update.images.root))) bytes += chunk.length;
       assert.equal(bytes, (2 << 20) + 4096);
     }
   });

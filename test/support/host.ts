@@ -54,7 +54,7 @@ export async function drain(stream: AsyncIterable<Uint8Array>): Promise<Buffer> 
   return Buffer.concat(chunks);
 }
 
-/** What a client keeps, without its lock: nothing temporary may be among it. */
+/** What a client keeps, without its lock and its clock: nothing temporary may be among it. */
 export async function stateFiles(stateDirectory: string): Promise<readonly string[]> {
-  return (await readdir(stateDirectory)).filter((name) => !name.startsWith('lock.sqlite')).toSorted();
+  return (await readdir(stateDirectory)).filter((name) => !name.startsWith('lock.sqlite') && name !== 'trusted-time.json').toSorted();
 }

@@ -52,7 +52,7 @@ export async function openJudge(store: Store, options: { readonly rootFile: stri
       const { updates } = await client.manifest();
       for (const path of updates.flatMap(({ images: { boot, root, hash } }) => [boot, root, hash])) {
         if (fetched.has(path)) continue;
-        for await (const chunk of client.verifiedStream(client.target(path))) void chunk;
+        for await (const chunk of client.verifiedStream(await client.target(path))) void chunk;
         fetched.add(path);
       }
       const live = new Set(updates.map(({ variant }) => variant));

@@ -180,8 +180,7 @@ function recipeOf(name: PeerName | LinterName | 'chrono'): Recipe | undefined {
  * @throws PeerRefused when the client refused anything.
  */
 export async function readWithPeer(name: PeerName, request: PeerRequest): Promise<PeerReport> {
-  const reader = READERS[name];
-  const [command, ...args] = reader.command(reader.recipe === undefined ? '' : await built(reader.recipe));
+  const [command, ...args] = await readerCommand(name);
   const ownState = request.state === undefined ? await mkdtemp(join(tmpdir(), 'gantry-peer-')) : undefined;
   const options = {
     root: request.rootFile,
@@ -204,6 +203,12 @@ export async function readWithPeer(name: PeerName, request: PeerRequest): Promis
       await rm(ownState, { recursive: true, force: true });
     }
   }
+}
+
+/** The program of a reader and its first arguments; builds it on first use. */
+export async function readerCommand(name: PeerName): Promise<readonly [string, ...string[]]> {
+  const reader = READERS[name];
+  return reader.command(reader.recipe === undefined ? '' : await built(reader.recipe));
 }
 
 /** The program of `peers/chrono`; builds it on first use. */

@@ -5,7 +5,13 @@ import type { TestContext } from 'node:test';
 import { openRepository, type OpenOptions, type RepositoryClient } from '../../lib/client/index.ts';
 import { temporaryDirectory } from './engineer.ts';
 import { startHostileServer, type HostileServer } from './hostile-server.ts';
-import { METADATA, type Simulator } from './simulator.ts';
+import { METADATA } from './simulator.ts';
+
+/** What a host needs of a repository in memory. */
+interface ServedRepository {
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  metadata(file: string): Uint8Array;
+}
 
 export interface SimulatedHost {
   /** Goes away with the test. */
@@ -20,7 +26,7 @@ export interface SimulatedHost {
   trusted(): Promise<Readonly<Record<string, number>>>;
 }
 
-export async function simulatedHost(t: TestContext, simulator: Simulator): Promise<SimulatedHost> {
+export async function simulatedHost(t: TestContext, simulator: ServedRepository): Promise<SimulatedHost> {
   const directory = await temporaryDirectory(t);
   const stateDirectory = join(directory, 'state');
   const server = await startHostileServer(t, simulator.files);

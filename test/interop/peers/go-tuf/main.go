@@ -1,6 +1,7 @@
 // Reads a TUF repository the way a go-tuf user would: refresh, then download every target.
 //
-// Prints one JSON line with the versions it came to trust; exits 1 when anything is refused.
+// Prints one JSON line with the versions it came to trust; exits 1 when anything is refused. With -find it looks
+// one target up instead, and prints the length that is signed and its own peak memory.
 package main
 
 import (
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"sort"
+	"syscall"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 	"github.com/theupdateframework/go-tuf/v2/metadata/config"
@@ -34,9 +36,16 @@ func main() {
 	targetsURL := flag.String("targets-url", "", "where the targets are")
 	out := flag.String("out", "", "folder for the targets")
 	state := flag.String("state", "", "folder for trusted metadata")
+	find := flag.String("find", "", "look this target up and download nothing")
 	flag.Parse()
 
-	result, err := read(*root, *metadataURL, *targetsURL, *out, *state)
+	client, err := open(*root, *metadataURL, *targetsURL, *out, *state)
+	var result any
+	if err == nil && *find != "" {
+		result, err = lookUp(client, *find)
+	} else if err == nil {
+		result, err = read(client, *out)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -49,7 +58,7 @@ func main() {
 	fmt.Println(string(line))
 }
 
-func read(root, metadataURL, targetsURL, out, state string) (*report, error) {
+func open(root, metadataURL, targetsURL, out, state string) (*updater.Updater, error) {
 	trusted, err := os.ReadFile(root)
 	if err != nil {
 		return nil, err
@@ -65,10 +74,27 @@ func read(root, metadataURL, targetsURL, out, state string) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := client.Refresh(); err != nil {
+	return client, client.Refresh()
+}
+
+type lookUpReport struct {
+	Length  int64 `json:"length"`
+	PeakKiB int64 `json:"peakKiB"`
+}
+
+func lookUp(client *updater.Updater, name string) (*lookUpReport, error) {
+	target, err := client.GetTargetInfo(name)
+	if err != nil {
 		return nil, err
 	}
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return nil, err
+	}
+	return &lookUpReport{Length: target.Length, PeakKiB: usage.Maxrss}, nil
+}
 
+func read(client *updater.Updater, out string) (*report, error) {
 	names := make([]string, 0)
 	for name := range client.GetTopLevelTargets() {
 		names = append(names, name)

@@ -1,11 +1,13 @@
 """Reads a TUF repository the way a python-tuf user would: refresh, then download every target.
 
-Prints one JSON line with the versions it came to trust; exits 1 when anything is refused.
+Prints one JSON line with the versions it came to trust; exits 1 when anything is refused. With --find it looks
+one target up instead, and prints the length that is signed and its own peak memory.
 """
 
 import argparse
 import json
 import os
+import resource
 import sys
 
 import tuf
@@ -17,6 +19,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     for name in ("root", "metadata-url", "targets-url", "out", "state"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--find")
     return parser.parse_args()
 
 
@@ -32,6 +35,14 @@ def main() -> None:
         bootstrap=bootstrap,
     )
     updater.refresh()
+
+    if options.find is not None:
+        found = updater.get_targetinfo(options.find)
+        if found is None:
+            raise LookupError(f"{options.find} was not found")
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(json.dumps({"length": found.length, "peakKiB": peak}))
+        return
 
     trusted = {
         role: Metadata.from_file(os.path.join(options.state, f"{role}.json")).signed
