@@ -4,12 +4,20 @@
  * @module gantry-tuf/client
  */
 export { GantryError, isGantryError, type ErrorCode, type ErrorDetails } from '../errors.ts';
-export type { FetchOptions, HttpClient, Traffic } from '../http/request.ts';
+export type { FetchOptions, HttpClient, HttpOptions, RangeAnswer, RangeOptions, Traffic } from '../http/request.ts';
 export { readyAt, scheduleOf, updateReady, type WaveRule, type WaveSchedule } from '../release/eligibility.ts';
 export type { Images, Manifest, Update, UpdateExtras } from '../release/manifest.ts';
 export { isOffered } from '../release/rollout.ts';
 export type { HostDescription } from '../release/select.ts';
-export { openRepository, type AbortOptions, type OpenOptions, type RepositoryClient, type RoleSummary } from './repository-client.ts';
+export {
+  openRepository,
+  type AbortOptions,
+  type MirrorUrls,
+  type OpenOptions,
+  type RepositoryClient,
+  type RoleSummary,
+} from './repository-client.ts';
 export type { RollbackStore } from './rollback.ts';
 export type { VerifiedTarget } from './target.ts';
+export type { TelemetryOptions } from './telemetry.ts';
 export type { StreamOptions } from './verified-stream.ts';

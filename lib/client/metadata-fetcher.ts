@@ -9,7 +9,7 @@
 import type { Fetcher } from 'tuf-js';
 import { DownloadHTTPError } from 'tuf-js/dist/error.js';
 import { isGantryError, type GantryError } from '../errors.ts';
-import type { HttpClient } from '../http/request.ts';
+import type { Mirror, Mirrors } from './mirrors.ts';
 import type { Session } from './state.ts';
 import { ROLE_MAX_BYTES } from './state.ts';
 
@@ -20,6 +20,8 @@ export interface FetchedFile {
   error?: unknown;
   /** The version of a root that came from our own directory, not from the server. */
   storedRoot?: number;
+  /** Who sent it. */
+  mirror?: Mirror;
 }
 
 /** What one refresh, or one look-up, shares with the fetcher. */
@@ -30,7 +32,7 @@ export interface Visit {
 }
 
 interface FetcherOptions {
-  readonly http: HttpClient;
+  readonly mirrors: Mirrors;
   readonly onNotice: (notice: string) => void;
 }
 
@@ -53,12 +55,15 @@ export const LIMITS: Readonly<
 };
 const ROOT_FILE = /^([1-9][0-9]*)\.root\.json$/u;
 
-export function createFetcher(session: Session, { http, onNotice }: FetcherOptions, visit: Visit): Fetcher {
-  const fetchBytes = async (url: string, maxLength: number): Promise<Uint8Array> => {
-    const { signal } = visit;
-    return http.fetchBytes(new URL(url), { maxBytes: Math.min(maxLength, ROLE_MAX_BYTES), ...(signal === undefined ? {} : { signal }) });
+export function createFetcher(session: Session, { mirrors, onNotice }: FetcherOptions, visit: Visit): Fetcher {
+  const fetchBytes = async (file: string, maxLength: number, absence: 'expected' | 'failure'): Promise<Uint8Array> => {
+    const { signal, received } = visit;
+    const request = { maxBytes: Math.min(maxLength, ROLE_MAX_BYTES), absence, ...(signal === undefined ? {} : { signal }) };
+    const { bytes, mirror } = await mirrors.fetchMetadata(file, request);
+    if (received !== undefined) received.mirror = mirror;
+    return bytes;
   };
-  const fetchRoot = async (url: string, maxLength: number, version: number, received: FetchedFile): Promise<Uint8Array> => {
+  const fetchRoot = async (file: string, maxLength: number, version: number, received: FetchedFile): Promise<Uint8Array> => {
     const stored = await session.storedRoot(version);
     if (stored !== undefined) {
       received.storedRoot = version;
@@ -69,7 +74,7 @@ export function createFetcher(session: Session, { http, onNotice }: FetcherOptio
       throw endOfRoots();
     }
     try {
-      const bytes = await fetchBytes(url, maxLength);
+      const bytes = await fetchBytes(file, maxLength, 'expected');
       visit.fetchedRoots += 1;
       return bytes;
     } catch (error) {
@@ -85,7 +90,9 @@ export function createFetcher(session: Session, { http, onNotice }: FetcherOptio
       const received: FetchedFile = forgetting(visit, file);
       try {
         received.bytes =
-          version === undefined ? await fetchBytes(url, maxLength) : await fetchRoot(url, maxLength, Number(version), received);
+          version === undefined
+            ? await fetchBytes(file, maxLength, 'failure')
+            : await fetchRoot(file, maxLength, Number(version), received);
         return Buffer.from(received.bytes);
       } catch (error) {
         if (!(error instanceof DownloadHTTPError)) received.error = error;
@@ -99,7 +106,7 @@ export function createFetcher(session: Session, { http, onNotice }: FetcherOptio
 
 function forgetting(visit: Visit, file: string): FetchedFile {
   const received = visit.received ?? {};
-  for (const member of ['bytes', 'error', 'storedRoot'] as const) delete received[member];
+  for (const member of ['bytes', 'error', 'storedRoot', 'mirror'] as const) delete received[member];
   visit.received = Object.assign(received, { file });
   return received;
 }

@@ -12,8 +12,10 @@ import type { TopRoleName } from '../tuf/types.ts';
 import { folderUrl, TARGETS_FROM_METADATA } from './folder-url.ts';
 import { parseTrustAnchor } from './anchor.ts';
 import type { RollbackStore } from './rollback.ts';
+import { Mirrors, type Mirror } from './mirrors.ts';
 import { openClientState, type ClientState } from './state.ts';
 import { verifiedTarget, type VerifiedTarget } from './target.ts';
+import type { TelemetryOptions } from './telemetry.ts';
 import { refreshTrust, type Trusted } from './trust.ts';
 import {
   checkTarget,
@@ -34,6 +36,10 @@ export interface OpenOptions extends HttpOptions {
   readonly metadataUrl: URL | string;
   /** `../../targets/` from the metadata by default. */
   readonly targetsUrl?: URL | string;
+  /** Other places of the same repository, to be asked when the first one fails, in this order. */
+  readonly mirrors?: readonly MirrorUrls[];
+  /** What this host tells about itself; nothing by default. */
+  readonly telemetry?: TelemetryOptions;
   /** A directory of this repository's own; what was trusted before is remembered there. */
   readonly stateDirectory: string;
   /** A place that an attacker who clears the state directory cannot reset; trusted versions are kept there too. */
@@ -42,6 +48,13 @@ export interface OpenOptions extends HttpOptions {
   readonly now?: () => Date;
   /** Where bytes come from; HTTP by default. */
   readonly transport?: HttpClient;
+}
+
+export interface MirrorUrls {
+  /** The folder of `timestamp.json`. */
+  readonly metadataUrl: URL | string;
+  /** `../../targets/` from the metadata by default. */
+  readonly targetsUrl?: URL | string;
 }
 
 export interface AbortOptions {
@@ -113,20 +126,25 @@ export interface RepositoryClient {
  */
 export async function openRepository(options: OpenOptions): Promise<RepositoryClient> {
   const anchor = parseTrustAnchor(await readRoot(options.root));
-  const metadataUrl = folderUrl(options.metadataUrl);
-  const targetsUrl = options.targetsUrl === undefined ? new URL(TARGETS_FROM_METADATA, metadataUrl) : folderUrl(options.targetsUrl);
+  const places = [mirrorAt(options), ...(options.mirrors ?? []).map(mirrorAt)] as const;
   const notices: string[] = [];
   const state = await openClientState(options.stateDirectory, anchor, (notice) => notices.push(notice));
   const { rollbackStore, now = () => new Date() } = options;
+  const http = options.transport ?? createHttpClient(options);
   return new Client({
     state,
-    http: options.transport ?? createHttpClient(options),
-    metadataUrl,
-    targetsUrl,
+    http,
+    mirrors: new Mirrors(places, { ...options, http, onNotice: (notice) => notices.push(notice) }),
+    metadataUrl: places[0].metadataUrl,
     notices,
     now,
     ...(rollbackStore === undefined ? {} : { rollbackStore }),
   });
+}
+
+function mirrorAt({ metadataUrl: given, targetsUrl }: MirrorUrls): Mirror {
+  const metadataUrl = folderUrl(given);
+  return { metadataUrl, targetsUrl: targetsUrl === undefined ? new URL(TARGETS_FROM_METADATA, metadataUrl) : folderUrl(targetsUrl) };
 }
 
 async function readRoot(root: Uint8Array | string | URL): Promise<Uint8Array> {
@@ -142,8 +160,9 @@ async function readRoot(root: Uint8Array | string | URL): Promise<Uint8Array> {
 interface Parts {
   readonly state: ClientState;
   readonly http: HttpClient;
+  readonly mirrors: Mirrors;
+  /** Of the first mirror: what the repository is called in errors. */
   readonly metadataUrl: URL;
-  readonly targetsUrl: URL;
   readonly notices: string[];
   readonly now: () => Date;
   readonly rollbackStore?: RollbackStore;
@@ -165,8 +184,8 @@ class Client implements RepositoryClient, TargetSource {
     return this.#parts.notices;
   }
 
-  get http(): HttpClient {
-    return this.#parts.http;
+  get mirrors(): Mirrors {
+    return this.#parts.mirrors;
   }
 
   get stateDirectory(): string {
@@ -248,11 +267,6 @@ class Client implements RepositoryClient, TargetSource {
 
   async download(target: VerifiedTarget, file: string, options: StreamOptions = {}): Promise<void> {
     await writeReceived(this, target, file, options);
-  }
-
-  urlOf(target: VerifiedTarget): URL {
-    const published = target.path.publishedName(target.sha256).split('/').map(encodeURIComponent).join('/');
-    return new URL(published, this.#parts.targetsUrl);
   }
 
   close(): void {

@@ -6,12 +6,13 @@ import { TargetFile } from '@tufjs/models';
 import type { Fetcher } from 'tuf-js';
 import { GantryError, isGantryError, refuseAborted } from '../errors.ts';
 import { withLock } from '../files/lock.ts';
-import type { HttpClient } from '../http/request.ts';
 import { createFetcher, LIMITS, type FetchedFile, type Visit } from './metadata-fetcher.ts';
+import type { Mirrors } from './mirrors.ts';
 import { explainRefusal } from './refusal.ts';
 import { isTopRole, type RoleFiles } from './role-files.ts';
 import { parseRollbackRecord, refuseBelow, rollbackRecordOf, type RollbackRecord, type RollbackStore } from './rollback.ts';
 import type { ClientState, Session } from './state.ts';
+import { Suspects } from './suspects.ts';
 import { openTuf, type AcceptedRoles, type Tuf } from './tuf.ts';
 
 /** One state of a repository that tuf-js has accepted as a whole. */
@@ -24,8 +25,8 @@ export interface Trusted {
 }
 
 export interface TrustOptions {
-  readonly http: HttpClient;
-  /** Ends with a slash. */
+  readonly mirrors: Mirrors;
+  /** Where tuf-js believes the files to be. */
   readonly metadataUrl: URL;
   readonly onNotice: (notice: string) => void;
   readonly now: () => Date;
@@ -80,6 +81,7 @@ async function locked<T>(state: ClientState, signal: AbortSignal | undefined, wo
 async function refreshSession(session: Session, context: RefreshContext, signal: AbortSignal | undefined): Promise<Tuf> {
   const { visit, now } = context;
   visit.signal = signal;
+  const suspects = new Suspects(context.mirrors);
   for (;;) {
     const received: FetchedFile = {};
     visit.received = received;
@@ -92,7 +94,8 @@ async function refreshSession(session: Session, context: RefreshContext, signal:
       if (isGantryError(error, 'client/rollback')) session.forget();
       const accepted = session.current();
       const refusal = explainRefusal(error, received, { before: session.before, accepted, now });
-      if (received.storedRoot === undefined || !isGantryError(refusal, 'client/untrusted')) throw refusal;
+      if (suspects.goOnWithout(received.mirror, refusal)) continue;
+      if (received.storedRoot === undefined || !isGantryError(refusal, 'client/untrusted')) throw suspects.reason(refusal);
       // Ours was damaged, or of another repository: go on with what the server has in its place. One file less each time.
       await session.discardRoot(received.storedRoot, refusal.message);
     }

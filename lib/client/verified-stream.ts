@@ -7,16 +7,16 @@
  * - the whole file's length and digest are compared in every case; a stream that ends normally was right to its last byte.
  */
 import { createHash, hash } from 'node:crypto';
-import { GantryError } from '../errors.ts';
+import { GantryError, isGantryError } from '../errors.ts';
 import { createAtomicWriter } from '../files/atomic.ts';
-import type { HttpClient } from '../http/request.ts';
 import { ByteReader } from '../image/byte-reader.ts';
 import { decodeFrameTable, FRAME_TABLE_MAX_BYTES, type Frame, type FrameTable } from '../image/frame-table.ts';
 import { decompressLz4 } from '../image/lz4.ts';
 import { measuring } from '../image/measure.ts';
 import { decompressFrame, decompressZstd } from '../image/zstd.ts';
 import { readImageCustom, type ImageCustom } from '../release/custom.ts';
-import { openSpool } from './spool.ts';
+import type { Mirrors, TargetRequest, TargetStream } from './mirrors.ts';
+import { openSpool, type Spool } from './spool.ts';
 import type { VerifiedTarget } from './target.ts';
 
 export interface StreamOptions {
@@ -27,8 +27,7 @@ export interface StreamOptions {
 
 /** What the streams need of the client. */
 export interface TargetSource {
-  readonly http: HttpClient;
-  urlOf(target: VerifiedTarget): URL;
+  readonly mirrors: Mirrors;
   /** @throws GantryError `client/target-unknown` */
   target(path: string, options: { readonly signal?: AbortSignal }): Promise<VerifiedTarget>;
   /** For spooled files; on the disk of the state, not in memory. */
@@ -42,19 +41,62 @@ const FRAMES_AHEAD = 3;
 /** What an image without a signed raw length may decompress to. */
 const UNSIGNED_RAW_MAX_BYTES = 64 * 2 ** 30;
 
+/** Where a target lies below the folder of targets, as it stands in a URL. */
+function publishedPath({ path, sha256 }: VerifiedTarget): string {
+  return path.publishedName(sha256).split('/').map(encodeURIComponent).join('/');
+}
+
+function streamOf(source: TargetSource, target: VerifiedTarget, { signal }: StreamOptions, etags: TargetRequest['etags']): TargetStream {
+  const request = { totalBytes: target.lengthBytes, etags: etags ?? 'compared', ...(signal === undefined ? {} : { signal }) };
+  return source.mirrors.streamTarget(publishedPath(target), request);
+}
+
 /** As it comes over the wire, counted and hashed to its end; not authenticated before that. */
-async function* receive(source: TargetSource, target: VerifiedTarget, options: StreamOptions): Chunks {
-  const { signal, onProgress } = options;
+async function* receive(
+  source: TargetSource,
+  target: VerifiedTarget,
+  { onProgress, ...options }: StreamOptions,
+  stream: TargetStream = streamOf(source, target, options, 'compared'),
+): Chunks {
   const digest = createHash('sha256');
   let received = 0;
-  const limits = { maxBytes: target.lengthBytes, expectedBytes: target.lengthBytes, ...(signal === undefined ? {} : { signal }) };
-  for await (const chunk of source.http.fetchStream(source.urlOf(target), limits)) {
+  for await (const chunk of stream.chunks) {
     digest.update(chunk);
     received += chunk.length;
     onProgress?.(received);
     yield chunk;
   }
-  refuseAltered(target, digest.digest('hex'), target.sha256, 'its SHA-256');
+  blaming(source, stream, () => refuseAltered(target, digest.digest('hex'), target.sha256, 'its SHA-256'));
+}
+
+/** A mirror that sent what was not signed is not asked again. */
+function blaming(source: TargetSource, stream: TargetStream, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    if (isGantryError(error)) source.mirrors.blame(stream, error.message);
+    throw error;
+  }
+}
+
+/**
+ * Begins anew for as long as that may help: when a mirror was dropped and others are left, and once when the file changed on its server.
+ *
+ * @param attempt hands nothing out before it has succeeded
+ */
+async function untilHonest<T>(source: TargetSource, attempt: () => Promise<T>): Promise<T> {
+  let hasChanged = false;
+  for (;;) {
+    const before = source.mirrors.count;
+    try {
+      return await attempt();
+    } catch (error) {
+      const isChange: boolean = isGantryError(error, 'http/changed') && !hasChanged;
+      const wasDropped: boolean = isGantryError(error, 'client/target-altered') && source.mirrors.count < before;
+      if (!isChange && !wasDropped) throw error;
+      hasChanged ||= isChange;
+    }
+  }
 }
 
 /** The published bytes, authenticated. */
@@ -83,7 +125,9 @@ export async function checkTarget(source: TargetSource, target: VerifiedTarget, 
   const custom = readImageCustom(target.custom);
   // What is not decompressed need not be kept until it is known to be right.
   const isPlain = custom === undefined && decompressorOf(target, custom) === undefined;
-  for await (const _ of isPlain ? receive(source, target, options) : verifiedImageStream(source, target, options));
+  await untilHonest(source, async () => {
+    for await (const _ of isPlain ? receive(source, target, options) : verifiedImageStream(source, target, options));
+  });
 }
 
 function rawChunks(source: TargetSource, target: VerifiedTarget, custom: ImageCustom | undefined, options: StreamOptions): Chunks {
@@ -113,11 +157,13 @@ async function* verifiedFrames(
   options: StreamOptions,
 ): AsyncGenerator<VerifiedFrame, void, undefined> {
   const { frames } = await readFrameTable(source, target, custom, options);
-  const reader = new ByteReader(receive(source, target, options));
+  // Every frame is verified by itself, whoever sent it.
+  const stream = streamOf(source, target, options, 'ignored');
+  const reader = new ByteReader(receive(source, target, options, stream));
   try {
     for (const [index, frame] of frames.entries()) {
       const bytes = await reader.take(frame.lengthBytes);
-      refuseAltered(target, hash('sha256', bytes, 'hex'), frame.sha256, `the SHA-256 of frame ${index}`);
+      blaming(source, stream, () => refuseAltered(target, hash('sha256', bytes, 'hex'), frame.sha256, `the SHA-256 of frame ${index}`));
       // Before the last frame is handed out, the stream is drained: only then has its own digest been compared.
       if (index === frames.length - 1 && !(await reader.atEnd())) refuseAltered(target, 'more bytes', 'its end', 'after the last frame');
       yield { bytes, frame, index };
@@ -174,32 +220,46 @@ export async function fetchVerified(
   target: VerifiedTarget,
   options: Pick<StreamOptions, 'signal'>,
 ): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of receive(source, target, options.signal === undefined ? {} : { signal: options.signal })) chunks.push(chunk);
-  return Buffer.concat(chunks);
+  return untilHonest(source, async () => {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of receive(source, target, options)) chunks.push(chunk);
+    return Buffer.concat(chunks);
+  });
 }
 
 /** Received whole and checked before the first byte is handed out. */
 async function* spooled(source: TargetSource, target: VerifiedTarget, options: StreamOptions): Chunks {
-  const spool = await openSpool(source.stateDirectory);
+  const spool = await untilHonest(source, async () => receivedSpool(source, target, options));
   try {
-    for await (const chunk of receive(source, target, options)) await spool.write(chunk);
     yield* spool.read();
   } finally {
     await spool.close();
   }
 }
 
-/** A file that appears under `path` only when all of it was right. */
-export async function writeReceived(source: TargetSource, target: VerifiedTarget, path: string, options: StreamOptions): Promise<void> {
-  const writer = await createAtomicWriter(path, { overwrite: 'replace' });
+async function receivedSpool(source: TargetSource, target: VerifiedTarget, options: StreamOptions): Promise<Spool> {
+  const spool = await openSpool(source.stateDirectory);
   try {
-    for await (const chunk of receive(source, target, options)) await writer.write(chunk);
-    await writer.commit();
+    for await (const chunk of receive(source, target, options)) await spool.write(chunk);
+    return spool;
   } catch (error) {
-    await writer.discard();
+    await spool.close();
     throw error;
   }
+}
+
+/** A file that appears under `path` only when all of it was right. */
+export async function writeReceived(source: TargetSource, target: VerifiedTarget, path: string, options: StreamOptions): Promise<void> {
+  await untilHonest(source, async () => {
+    const writer = await createAtomicWriter(path, { overwrite: 'replace' });
+    try {
+      for await (const chunk of receive(source, target, options)) await writer.write(chunk);
+      await writer.commit();
+    } catch (error) {
+      await writer.discard();
+      throw error;
+    }
+  });
 }
 
 function refuseAltered(target: VerifiedTarget, found: string, expected: string, what: string): void {
