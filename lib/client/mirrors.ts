@@ -14,6 +14,7 @@ import { isGantryError, type GantryError } from '../errors.ts';
 import { printableUrl } from '../http/failures.ts';
 import { createPatience, DEFAULT_PATIENCE_MS, mayPass, type Patience, type PatienceOptions } from '../http/patience.ts';
 import type { HttpClient, RangeAnswer } from '../http/request.ts';
+import { isMissing, isOfMirror, verdictOf, WRONG_LENGTH, type Absence } from './mirror-answers.ts';
 import { telemetryOf, type TelemetryOptions, type WithTelemetry } from './telemetry.ts';
 
 /** Both end with a slash. */
@@ -31,8 +32,8 @@ export interface MirrorsOptions extends Partial<Pick<PatienceOptions, 'patienceM
 export interface MetadataRequest {
   readonly maxBytes: number;
   readonly signal?: AbortSignal;
-  /** `expected` when a file that is not there is an answer, as at the end of the root chain: nobody waits for a mirror then. */
-  readonly absence?: 'expected' | 'failure';
+  /** `failure` by default. */
+  readonly absence?: Absence;
 }
 
 export interface TargetRequest {
@@ -66,7 +67,7 @@ interface Known {
 
 interface Question {
   readonly patience: Patience;
-  readonly absence: NonNullable<MetadataRequest['absence']>;
+  readonly absence: Absence;
   readonly useless?: ReadonlySet<Mirror>;
 }
 
@@ -170,7 +171,10 @@ export class Mirrors {
       const etag = etags.get(mirror);
       const url = this.#withTelemetry(new URL(mirror.targetsUrl.href + name), 'target');
       return this.#options.http.fetchRange(url, {
-        ...{ offset, length, totalBytes, tries: 'once' },
+        offset,
+        length,
+        totalBytes,
+        tries: 'once',
         ...(etag === undefined ? {} : { etag }),
         ...(signal === undefined ? {} : { signal }),
       });
@@ -254,35 +258,6 @@ export class Mirrors {
     this.#busy.delete(mirror);
     return undefined;
   }
-}
-
-/** More or less than what is signed, or than any such file may have. */
-const WRONG_LENGTH: ReadonlySet<string> = new Set(['http/too-long', 'http/too-short']);
-const NOT_FOUND = 404;
-const GONE = 410;
-
-function isMissing(error: unknown): error is GantryError<'http/missing'> {
-  return isGantryError(error, 'http/missing');
-}
-
-/** What another mirror may do better; the rest is ours, or the caller's wish. */
-function isOfMirror(error: unknown): error is GantryError {
-  return isGantryError(error) && error.code.startsWith('http/') && error.code !== 'http/bad-url' && error.code !== 'http/bad-setting';
-}
-
-/** What all of the answers mean together. */
-function verdictOf(
-  errors: readonly GantryError[],
-  absence: NonNullable<MetadataRequest['absence']>,
-): { readonly missing?: GantryError | undefined; readonly failed?: GantryError | undefined } {
-  const missing = errors.filter(isMissing);
-  // 410 says that something was there.
-  const unclear = errors.filter((error) => !isMissing(error) || (error.details.status === GONE && absence === 'expected'));
-  const plain = missing.find(({ details }) => details.status === NOT_FOUND);
-  if (unclear.length === 0) return { missing: plain ?? missing[0] };
-  const [first] = unclear;
-  const failed = unclear.find(mayPass) ?? first;
-  return absence === 'expected' && plain !== undefined ? { missing: plain, failed } : { failed };
 }
 
 /** The part that is wanted of a body that may begin at the file's beginning. */

@@ -9,7 +9,7 @@ export interface MirrorScene {
   readonly host: SimulatedHost;
   /** The first is the host's own. */
   readonly servers: readonly [HostileServer, HostileServer, ...HostileServer[]];
-  open(options?: Partial<OpenOptions>): Promise<RepositoryClient>;
+  readonly open: (options?: Partial<OpenOptions>) => Promise<RepositoryClient>;
 }
 
 export async function mirrorScene(t: TestContext, simulator: Simulator, count = 2): Promise<MirrorScene> {
