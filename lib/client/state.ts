@@ -63,6 +63,8 @@ export interface Session extends RoleStorage {
  */
 export async function openClientState(directory: string, anchor: TrustAnchor, onNotice: (notice: string) => void): Promise<ClientState> {
   await ensurePrivateDirectory(directory);
+  // The disk is told less often.
+  const memory: Memory = {};
   return {
     directory,
     async openSession() {
@@ -71,9 +73,14 @@ export async function openClientState(directory: string, anchor: TrustAnchor, on
         return readRoles(directory, discarding(onNotice));
       });
       const time = await readTrustedTime(directory, stored, onNotice);
-      return new StateSession({ directory, anchor, stored, time, onNotice });
+      return new StateSession({ directory, anchor, stored, time, memory, onNotice });
     },
   };
+}
+
+/** What is known as long as the process lives. */
+interface Memory {
+  trustedAt?: Date;
 }
 
 interface Parts {
@@ -82,6 +89,7 @@ interface Parts {
   readonly stored: RoleFiles;
   /** Of the last refresh that succeeded, as it is stored. */
   readonly time: Date | undefined;
+  readonly memory: Memory;
   readonly onNotice: (notice: string) => void;
 }
 
@@ -104,7 +112,8 @@ class StateSession implements Session {
   }
 
   get trustedTime(): Date | undefined {
-    return this.#parts.time;
+    const { time, memory } = this.#parts;
+    return time !== undefined && (memory.trustedAt ?? 0) < time ? time : memory.trustedAt;
   }
 
   get before(): RoleFiles {
@@ -152,12 +161,13 @@ class StateSession implements Session {
   }
 
   async save(trustedAt?: Date): Promise<void> {
-    const { directory, time } = this.#parts;
+    const { directory, time, memory } = this.#parts;
     await this.#saveRoots();
     for (const role of TOP_ROLES) await this.#saveTopRole(role);
     const delegated = [...this.#accepted].filter(([role]) => !isTopRole(role));
     for (const [role, bytes] of delegated) await saveDelegated(directory, role, bytes);
     if (trustedAt !== undefined) {
+      memory.trustedAt = trustedAt;
       await saveTrustedTime(directory, trustedAt, { stored: time, isNews: [...this.#accepted.keys()].some((role) => role !== 'root') });
       const snapshot = this.#accepted.get('snapshot');
       if (snapshot !== undefined) await pruneDelegated(directory, snapshot);
