@@ -73,11 +73,17 @@ function explainFile(role: string, bytes: Uint8Array, cause: unknown, context: R
     return untrusted(role, reason.message, cause, reason);
   }
   if (!isTopRole(role)) return explainDate(role, envelope, cause, context.now);
-  return (
-    explainRollback(role, envelope, cause, context) ??
-    explainMismatch(role, envelope, bytes, cause, context.accepted) ??
-    explainDate(role, envelope, cause, context.now)
-  );
+  try {
+    return (
+      explainRollback(role, envelope, cause, context) ??
+      explainMismatch(role, envelope, bytes, cause, context.accepted) ??
+      explainDate(role, envelope, cause, context.now)
+    );
+  } catch (error) {
+    // tuf-js has accepted a parent that our reader cannot read.
+    if (!isGantryError(error)) throw error;
+    return undefined;
+  }
 }
 
 function verifyUnder(envelope: Envelope, role: TopRoleName, rootBytes: Uint8Array | undefined): void {
@@ -104,8 +110,10 @@ function explainRollback(role: TopRoleName, { signed }: Envelope, cause: unknown
     if (offered < known) return rollback(`a timestamp that names snapshot`, offered, known);
   }
   if (signed._type === 'snapshot' && trusted._type === 'snapshot') {
-    const [offered, known] = [signed.meta['targets.json']?.version, trusted.meta['targets.json']?.version];
-    if (offered !== undefined && known !== undefined && offered < known) return rollback('a snapshot that names targets', offered, known);
+    for (const [file, { version: known }] of Object.entries(trusted.meta)) {
+      const offered = signed.meta[file]?.version;
+      if (offered !== undefined && offered < known) return rollback(`a snapshot that names ${named(file)}`, offered, known);
+    }
   }
   return undefined;
 }
