@@ -167,7 +167,7 @@ for (const name of NAMES) {
     const found = await client.target('odd.img').then(
       () => 'found',
       ({ code, message }: { code: string; message: string }) => {
-        assert.doesNotMatch(message, /[\u0000-\u001f\u202e]/u);
+        assert.doesNotMatch(message, /[\p{Cc}\u202e]/u);
         return code;
       },
     );
@@ -221,7 +221,7 @@ for (const path of TARGETS) {
       ['manifest.json', ...(usable ? [path] : []), 'plain.img'],
     );
     assert.equal(client.notices.length, usable ? 0 : 1);
-    assert.doesNotMatch(client.notices.join(''), /[\u0000-\u001f\u202e]/u);
+    assert.doesNotMatch(client.notices.join(''), /[\p{Cc}\u202e]/u);
     assert.deepEqual(await readdir(host.directory), ['state']);
     assert.ok(!host.server.requests.some((asked) => !asked.startsWith(METADATA)));
   });

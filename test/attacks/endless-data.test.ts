@@ -45,7 +45,7 @@ const LIES: Readonly<
   'a body without end, and no length is signed': { lie: () => endless(), code: 'http/too-long', isWithoutLength: true },
   'one byte more than any client takes': { lie: ({ cap }) => oneTooMany(cap), code: 'http/too-long', isWithoutLength: true },
   'a declared length of a terabyte': {
-    lie: () => (response) => void response.writeHead(200, { 'Content-Length': 2 ** 40 }).flushHeaders(),
+    lie: () => (response) => response.writeHead(200, { 'Content-Length': 2 ** 40 }).flushHeaders(),
     code: 'http/too-long',
   },
   'a header without end': {

@@ -23,7 +23,7 @@ export interface AttackScene {
   readonly old: ReadonlyMap<string, Uint8Array>;
 }
 
-type Step = (scene: AttackScene) => Promise<unknown> | unknown;
+type Step = (scene: AttackScene) => unknown;
 
 /** Versions of root, timestamp, snapshot, targets and the delegated role `team`; 0 for nothing. */
 export type Kept = readonly [root: number, timestamp: number, snapshot: number, targets: number, team: number];
