@@ -42,7 +42,7 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
     },
     code: 'client/rollback',
     role: 'snapshot',
-    message: /^Cannot accept a snapshot that names targets version 1: version 2 is already trusted$/u,
+    message: /^Cannot accept a snapshot that names targets\.json version 1: version 2 is already trusted$/u,
     trusted: { timestamp: 3 },
   },
   'mix-and-match: an older snapshot under a newer name': {
