@@ -1,21 +1,33 @@
 /**
  * LZ4 frames, for stock updog: independent 1 MiB blocks, content size and content checksum (LZ4 frame format 1.6.1; magic 0x184D2204).
  *
+ * Rules:
+ * - the same input and library give the same bytes; memory is the blocks in flight;
+ * - whatever the format allows is read, but for dictionaries and the legacy format, which are refused by name;
+ * - blocks are coded by the library, which checks every length and offset; the frame around them is ours, because its own is not streamed.
+ *
  * Blocks of 4 MiB, which `lz4` writes by default, save 0.2 % and cost 150 MB more: the library's buffers wait for the collector.
  */
 import { GantryError, refuseAborted } from '../errors.ts';
 import { blocksOf } from './blocks.ts';
-import { decodeBlock } from './lz4-block.ts';
 import { ByteReader } from './byte-reader.ts';
-import { checksum32, streamChecksum32, type Checksum32 } from './xxh32.ts';
+import { checksum32, streamChecksum32 } from './xxh32.ts';
 
 const MAGIC = 0x184d2204;
+const LEGACY_MAGIC = 0x184c2102;
 const SKIPPABLE_MAGIC = 0x184d2a50;
 const BLOCK_SIZES: Readonly<Record<number, number>> = { 4: 1 << 16, 5: 1 << 18, 6: 1 << 20, 7: 1 << 22 };
 const WRITTEN_BLOCK_ID = 6;
+/** The library compresses in libuv's threads; this one hashes meanwhile. */
+const BLOCKS_IN_FLIGHT = 3;
+const SIZE_BYTES = 4;
 const UNCOMPRESSED = 0x8000_0000;
 /** A linked block looks back this far. */
 const WINDOW_BYTES = 1 << 16;
+/** A byte of a block makes no more raw bytes than this: it adds 255 to the length of a match at most. */
+const MAX_RATIO = 255;
+/** The library's buffers are let go of between two turns of the event loop only; a small file may make many of them in one. */
+const TURN_BYTES = 16 << 20;
 
 export interface Lz4Options {
   readonly signal?: AbortSignal;
@@ -25,23 +37,35 @@ export interface Lz4Options {
 
 /** @throws GantryError `image/empty`, `aborted` */
 export async function* compressLz4(source: AsyncIterable<Uint8Array>, options: Lz4Options): AsyncGenerator<Uint8Array, void, undefined> {
-  const { compress } = await import('lz4-napi');
   if (options.contentSizeBytes === 0) {
     throw new GantryError('image/empty', 'Cannot compress the image: it is empty; expected at least one byte', { what: 'image' });
   }
-  const blockBytes = BLOCK_SIZES[WRITTEN_BLOCK_ID] ?? 0;
   const checksum = await streamChecksum32();
+  const inFlight: Promise<Uint8Array[]>[] = [];
   yield await encodeHeader(options.contentSizeBytes);
-  for await (const block of blocksOf(source, blockBytes)) {
-    refuseAborted(options.signal);
-    checksum.update(block);
-    // The library puts the raw length in front, which the frame format does not have.
-    const compressed = (await compress(block)).subarray(4);
-    const stored = compressed.length < block.length ? compressed : block;
-    yield uint32(stored === block ? block.length + UNCOMPRESSED : compressed.length);
-    yield stored;
+  try {
+    for await (const block of blocksOf(source, BLOCK_SIZES[WRITTEN_BLOCK_ID] ?? 0)) {
+      refuseAborted(options.signal);
+      const encoded = encodeBlock(block);
+      // It may fail while the reader is busy; whoever awaits it below still gets the error.
+      encoded.catch(() => undefined);
+      inFlight.push(encoded);
+      checksum.update(block);
+      if (inFlight.length === BLOCKS_IN_FLIGHT) yield* (await inFlight.shift()) ?? [];
+    }
+    for (let next = inFlight.shift(); next !== undefined; next = inFlight.shift()) yield* await next;
+  } finally {
+    await Promise.allSettled(inFlight);
   }
   yield Buffer.concat([uint32(0), uint32(checksum.digest())]);
+}
+
+async function encodeBlock(block: Uint8Array): Promise<Uint8Array[]> {
+  const { compress } = await import('lz4-napi');
+  // The library puts the raw length in front, which the frame format does not have.
+  const compressed = (await compress(block)).subarray(SIZE_BYTES);
+  if (compressed.length >= block.length) return [uint32(block.length + UNCOMPRESSED), block];
+  return [uint32(compressed.length), compressed];
 }
 
 async function encodeHeader(contentSizeBytes: number): Promise<Uint8Array> {
@@ -73,11 +97,12 @@ export async function* decompressLz4(
   options: { readonly maxBytes: number },
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const reader = new ByteReader(source);
+  const turn: Turn = { rawBytes: 0 };
   let out = 0;
   try {
     for (let frames = 0; !(await reader.atEnd()) || frames === 0; frames += 1) {
       if (await skipSkippable(reader)) continue;
-      for await (const block of decodeFrame(reader)) {
+      for await (const block of decodeFrame(reader, turn)) {
         out += block.length;
         if (out > options.maxBytes) {
           throw new GantryError(
@@ -97,18 +122,12 @@ export async function* decompressLz4(
 }
 
 async function skipSkippable(reader: ByteReader): Promise<boolean> {
-  const magic = (await peekMagic(reader)) >>> 0;
+  const magic = (await peek(reader, 4)).readUInt32LE();
   if ((magic & 0xffff_fff0) >>> 0 !== SKIPPABLE_MAGIC) return false;
   await take(reader, 4);
   const length = (await take(reader, 4)).readUInt32LE();
   for (let left = length; left > 0;) left -= (await take(reader, Math.min(left, WINDOW_BYTES))).length;
   return true;
-}
-
-async function peekMagic(reader: ByteReader): Promise<number> {
-  const bytes = await reader.peek(4);
-  if (bytes.length < 4) throw badLz4(reader.offset, 'it is cut short');
-  return bytes.readUInt32LE();
 }
 
 interface FrameHeader {
@@ -121,7 +140,9 @@ interface FrameHeader {
 
 async function readHeader(reader: ByteReader): Promise<FrameHeader> {
   const at = reader.offset;
-  if ((await take(reader, 4)).readUInt32LE() !== MAGIC) throw badLz4(at, 'it does not start with the magic number of an LZ4 frame');
+  const magic = (await take(reader, 4)).readUInt32LE();
+  if (magic === LEGACY_MAGIC) throw badLz4(at, 'it is in the legacy format of `lz4 -l`, which has no checksums');
+  if (magic !== MAGIC) throw badLz4(at, 'it does not start with the magic number of an LZ4 frame');
   const start = await take(reader, 2);
   const [flags, sizes] = [start.readUInt8(0), start.readUInt8(1)];
   const has = (bit: number): boolean => (flags & (1 << bit)) !== 0;
@@ -142,27 +163,17 @@ async function readHeader(reader: ByteReader): Promise<FrameHeader> {
   };
 }
 
-async function* decodeFrame(reader: ByteReader): AsyncGenerator<Uint8Array, void, undefined> {
+async function* decodeFrame(reader: ByteReader, turn: Turn): AsyncGenerator<Uint8Array, void, undefined> {
   const header = await readHeader(reader);
-  const checksum: Checksum32 = await streamChecksum32();
-  let window: Buffer = Buffer.alloc(0);
+  const checksum = await streamChecksum32();
+  let window: Uint8Array = Buffer.alloc(0);
   let length = 0n;
   for (;;) {
-    const at = reader.offset;
-    const size = (await take(reader, 4)).readUInt32LE();
-    if (size === 0) break;
-    const stored = (size & UNCOMPRESSED) !== 0;
-    const storedBytes = (size & ~UNCOMPRESSED) >>> 0;
-    if (storedBytes > header.blockBytes) throw badLz4(at, `a block has ${storedBytes} bytes; expected at most ${header.blockBytes}`);
-    const data = await take(reader, storedBytes);
-    if (header.blockChecksum && (await take(reader, 4)).readUInt32LE() !== (await checksum32(data))) {
-      throw badLz4(at, 'the checksum of a block does not match');
-    }
-    const block = stored ? data : decodeBlock(data, window, header.blockBytes);
-    if (block === undefined) throw badLz4(at, 'a block is damaged');
+    const block = await readBlock(reader, header, { window, turn });
+    if (block === undefined) break;
     checksum.update(block);
     length += BigInt(block.length);
-    if (header.linked) window = Buffer.concat([window, block]).subarray(-WINDOW_BYTES);
+    if (header.linked) window = windowAfter(window, block);
     if (block.length > 0) yield block;
   }
   const at = reader.offset;
@@ -174,12 +185,69 @@ async function* decodeFrame(reader: ByteReader): AsyncGenerator<Uint8Array, void
   }
 }
 
+/** The last raw bytes; a copy, because a block is its receiver's. */
+function windowAfter(window: Uint8Array, block: Uint8Array): Uint8Array {
+  const kept = Math.max(0, WINDOW_BYTES - block.length);
+  return Buffer.concat([window.subarray(Math.max(0, window.length - kept)), block.subarray(-WINDOW_BYTES)]);
+}
+
+interface BlockOptions {
+  /** What a linked block may look back at. */
+  readonly window: Uint8Array;
+  readonly turn: Turn;
+}
+
+/** What was decompressed in this turn of the event loop. */
+interface Turn {
+  rawBytes: number;
+}
+
+/** Undefined after the last one. */
+async function readBlock(reader: ByteReader, header: FrameHeader, { window, turn }: BlockOptions): Promise<Uint8Array | undefined> {
+  const at = reader.offset;
+  const size = (await peek(reader, SIZE_BYTES)).readUInt32LE();
+  if (size === 0) {
+    await take(reader, SIZE_BYTES);
+    return undefined;
+  }
+  const storedBytes = (size & ~UNCOMPRESSED) >>> 0;
+  if (storedBytes > header.blockBytes) throw badLz4(at, `a block has ${storedBytes} bytes; expected at most ${header.blockBytes}`);
+  const sized = await take(reader, SIZE_BYTES + storedBytes);
+  const stored = sized.subarray(SIZE_BYTES);
+  if (header.blockChecksum && (await take(reader, 4)).readUInt32LE() !== (await checksum32(stored))) {
+    throw badLz4(at, 'the checksum of a block does not match');
+  }
+  if ((size & UNCOMPRESSED) !== 0) return stored;
+  // The library expects how many raw bytes there may be where the frame has the block's own size.
+  sized.writeUInt32LE(Math.min(header.blockBytes, storedBytes * MAX_RATIO));
+  try {
+    return await decodeBlock(sized, header.linked ? window : undefined, turn);
+  } catch (cause) {
+    throw badLz4(at, 'a block is damaged', cause);
+  }
+}
+
+/** Most blocks are decompressed here and now, which is fastest; one in a libuv thread lets the event loop turn. */
+async function decodeBlock(sized: Uint8Array, window: Uint8Array | undefined, turn: Turn): Promise<Uint8Array> {
+  const { uncompress, uncompressSync } = await import('lz4-napi');
+  const endsTurn = turn.rawBytes >= TURN_BYTES;
+  const raw = endsTurn ? await uncompress(sized, window) : uncompressSync(sized, window);
+  turn.rawBytes = endsTurn ? 0 : turn.rawBytes + raw.length;
+  return raw;
+}
+
 async function take(reader: ByteReader, length: number): Promise<Buffer> {
-  const bytes = await reader.take(length);
-  if (bytes.length < length) throw badLz4(reader.offset, 'it is cut short');
+  await peek(reader, length);
+  return reader.take(length);
+}
+
+async function peek(reader: ByteReader, length: number): Promise<Buffer> {
+  const bytes = await reader.peek(length);
+  if (bytes.length < length) throw badLz4(reader.offset + bytes.length, 'it is cut short');
   return bytes;
 }
 
-function badLz4(offset: number, problem: string): GantryError {
-  return new GantryError('image/bad-lz4', `Cannot decompress the image: ${problem} (at byte ${offset}); expected an LZ4 frame`, { offset });
+function badLz4(offset: number, problem: string, cause?: unknown): GantryError {
+  const message = `Cannot decompress the image: ${problem} (at byte ${offset}); expected an LZ4 frame`;
+  return new GantryError('image/bad-lz4', message, { offset }, { cause });
 }

@@ -40,3 +40,22 @@ for (const [name, expression] of Object.entries(FORMATS)) {
     assert.ok(peakBytes < LIMIT_BYTES, `the peak was ${(peakBytes / 1e6).toFixed(0)} MB`);
   });
 }
+
+test('lz4: 2 GiB of zeros that come out of one chunk of 8 MiB are decompressed below 400 MB', async () => {
+  const bomb = `
+    import { inChunks, collect } from ${at('../support/bytes.ts')};
+    import { compressLz4, decompressLz4 } from ${at('../../lib/image/lz4.ts')};
+    const zeros = Buffer.alloc(1 << 20);
+    async function* generate() {
+      for (let sent = 0; sent < 2048; sent += 1) yield zeros;
+    }
+    const file = await collect(compressLz4(generate(), { contentSizeBytes: 2 ** 31 }));
+    let lengthBytes = 0;
+    for await (const chunk of decompressLz4(inChunks(file, file.length), { maxBytes: 2 ** 31 })) lengthBytes += chunk.length;
+    console.log(JSON.stringify([lengthBytes, file.length, process.resourceUsage().maxRSS * 1024]));`;
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', bomb]);
+  const [lengthBytes, fileBytes, peakBytes] = JSON.parse(stdout) as [number, number, number];
+  assert.equal(lengthBytes, 2 ** 31);
+  assert.ok(fileBytes < 9e6);
+  assert.ok(peakBytes < 400e6, `the peak was ${(peakBytes / 1e6).toFixed(0)} MB`);
+});

@@ -4,7 +4,6 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { GantryError } from '../../lib/errors.ts';
 import { decodeFrameTable, encodeFrameTable, FRAME_RAW_BYTES, type FrameTable } from '../../lib/image/frame-table.ts';
-import { decodeBlock } from '../../lib/image/lz4-block.ts';
 import { compressLz4, decompressLz4 } from '../../lib/image/lz4.ts';
 import { compressFrames, decompressZstd } from '../../lib/image/zstd.ts';
 import { collect, drain, imageBytes, inChunks } from '../support/bytes.ts';
@@ -128,15 +127,5 @@ test('decompressLz4() never gives other bytes than were compressed when a damage
       assert.ok(found === undefined || found === expected);
     }),
     { numRuns: 100 },
-  );
-});
-
-test('decodeBlock() gives at most maxBytes or undefined for any bytes', () => {
-  fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 200 }), fc.uint8Array({ maxLength: 50 }), fc.nat({ max: 1000 }), (block, window, maxBytes) => {
-      const out = decodeBlock(block, window, maxBytes);
-      assert.ok(out === undefined || out.length <= maxBytes);
-    }),
-    { numRuns: 2000 },
   );
 });
