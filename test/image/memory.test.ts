@@ -41,7 +41,7 @@ for (const [name, expression] of Object.entries(FORMATS)) {
   });
 }
 
-test('lz4: 2 GiB of zeros that come out of one chunk of 8 MiB are decompressed below 400 MB', async () => {
+test('lz4: 2 GiB of zeros that come out of one chunk of 8 MiB are decompressed below 300 MB', async () => {
   const bomb = `
     import { inChunks, collect } from ${at('../support/bytes.ts')};
     import { compressLz4, decompressLz4 } from ${at('../../lib/image/lz4.ts')};
@@ -57,5 +57,5 @@ test('lz4: 2 GiB of zeros that come out of one chunk of 8 MiB are decompressed b
   const [lengthBytes, fileBytes, peakBytes] = JSON.parse(stdout) as [number, number, number];
   assert.equal(lengthBytes, 2 ** 31);
   assert.ok(fileBytes < 9e6);
-  assert.ok(peakBytes < 400e6, `the peak was ${(peakBytes / 1e6).toFixed(0)} MB`);
+  assert.ok(peakBytes < 300e6, `the peak was ${(peakBytes / 1e6).toFixed(0)} MB`);
 });
