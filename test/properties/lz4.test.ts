@@ -55,7 +55,7 @@ test('decompressLz4() reads whatever lz4 writes, with any of its options', async
       const found = await collect(decompressLz4(inChunks(Buffer.concat(file), chunkBytes), { maxBytes: 8 * MIB + 4 }));
       assert.ok(Buffer.concat(raw).equals(found));
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
 });
 
@@ -176,12 +176,13 @@ test('decompressLz4() gives bytes or image/bad-lz4 in little time, wherever a fr
       const [file] = await encodeFrame({ ...frame, blockChecksum: false, contentChecksum: false, contentSize: false });
       // Behind the header, whose checksum would catch it.
       for (const [at, value] of changes) file.writeUInt8(value, 7 + (at % (file.length - 7)));
-      const started = performance.now();
+      // Of the processor: whoever else is busy on the machine does not count.
+      const before = process.cpuUsage();
       const found = await drain(decompressLz4(inChunks(file, 5000), { maxBytes: 12 << 16 }));
       const { error } = found;
       assert.ok(error === undefined || isGantryError(error, 'image/bad-lz4') || isGantryError(error, 'image/too-long'), String(error));
       assert.ok(found.lengthBytes <= 12 << 16);
-      assert.ok(performance.now() - started < 5000);
+      assert.ok(process.cpuUsage(before).user < 2e6);
     }),
     { numRuns: 500 },
   );
