@@ -1,6 +1,6 @@
 /**
  * What others wrote and we must agree with: small programs in `test/interop/peers/`. The foreign TUF clients read what we write,
- * one program per client; the chrono oracle decides as stock hosts do.
+ * one program per client; the chrono oracle decides as stock hosts do, and the lz4 decoder decompresses as they do.
  *
  * Rules:
  * - a program is built on first use into the user's cache folder, under a name that holds a digest of its
@@ -116,6 +116,16 @@ const CHRONO: Recipe = {
   ],
 };
 
+const LZ4: Recipe = {
+  folder: 'lz4',
+  sources: ['decoder.rs', 'Cargo.toml'],
+  toolchain: ['cargo', '--version'],
+  build: (scratch, ready) => [
+    { command: 'cargo', args: ['build', '--release', '--quiet'], env: { CARGO_TARGET_DIR: join(scratch, 'target') } },
+    { command: 'cp', args: [join(scratch, 'target', 'release', 'lz4-decoder'), ready] },
+  ],
+};
+
 const PYTHON_LINTERS: Recipe = { ...PYTHON, folder: 'file-linters' };
 
 const ACTIONLINT: Recipe = {
@@ -159,7 +169,7 @@ const READERS: Readonly<Record<PeerName, Reader>> = {
  *
  * Always false in CI, so that a missing toolchain fails there.
  */
-export async function skipReason(name: PeerName | LinterName | 'chrono'): Promise<string | false> {
+export async function skipReason(name: PeerName | LinterName | 'chrono' | 'lz4'): Promise<string | false> {
   const recipe = recipeOf(name);
   if (recipe === undefined || process.env['CI'] === 'true') {
     return false;
@@ -168,8 +178,9 @@ export async function skipReason(name: PeerName | LinterName | 'chrono'): Promis
   return version === undefined ? `${recipe.toolchain[0]} is not on this machine` : false;
 }
 
-function recipeOf(name: PeerName | LinterName | 'chrono'): Recipe | undefined {
+function recipeOf(name: PeerName | LinterName | 'chrono' | 'lz4'): Recipe | undefined {
   if (name === 'chrono') return CHRONO;
+  if (name === 'lz4') return LZ4;
   if (name === 'actionlint' || name === 'cfn-lint' || name === 'check-jsonschema') return LINTERS[name];
   return READERS[name].recipe;
 }
@@ -214,6 +225,11 @@ export async function readerCommand(name: PeerName): Promise<readonly [string, .
 /** The program of `peers/chrono`; builds it on first use. */
 export async function chronoOracle(): Promise<string> {
   return join(await built(CHRONO), 'chrono-oracle');
+}
+
+/** The program of `peers/lz4`; builds it on first use. */
+export async function lz4Decoder(): Promise<string> {
+  return join(await built(LZ4), 'lz4-decoder');
 }
 
 /** Builds it on first use. @returns the program and its first arguments */
