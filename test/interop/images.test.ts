@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { cp, mkdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { after, test } from 'node:test';
 import { promisify } from 'node:util';
 import { decodeFrameTable, encodeFrameTable, FRAME_RAW_BYTES, type Frame, type FrameTable } from '../../lib/image/frame-table.ts';
 import { compressLz4, decompressLz4 } from '../../lib/image/lz4.ts';
@@ -48,6 +48,19 @@ async function makeImage(directory: string, { tool, args }: Maker): Promise<stri
   return image;
 }
 
+const made = new Map<Maker, Promise<string>>();
+const cleanups: (() => Promise<void>)[] = [];
+after(async () => {
+  for (const cleanup of cleanups) await cleanup();
+});
+
+/** Each is made once. */
+async function imageOf(maker: Maker): Promise<string> {
+  const making = made.get(maker) ?? temporaryDirectory({ after: (work) => cleanups.push(work) }).then(async (one) => makeImage(one, maker));
+  made.set(maker, making);
+  return making;
+}
+
 const read = (path: string): AsyncIterable<Uint8Array> => createReadStream(path, { highWaterMark: MIB });
 
 async function writeFrames(image: string, to: string): Promise<FrameTable> {
@@ -62,69 +75,69 @@ async function assertSame(path: string, image: string): Promise<void> {
 }
 
 for (const [name, maker] of Object.entries(FILE_SYSTEMS)) {
-  const withImage = (title: string, tools: readonly string[], check: (image: string, t: TestContext) => Promise<void>): void => {
+  const withImage = (title: string, tools: readonly string[], check: (image: string, out: string) => Promise<void>): void => {
     test(`${name}: ${title}`, async (t) => {
       for (const tool of [maker.tool, ...tools]) if (!requireTool(t, tool)) return;
-      await check(await makeImage(await temporaryDirectory(t), maker), t);
+      await check(await imageOf(maker), join(await temporaryDirectory(t), 'out'));
     });
   };
 
-  withImage('zstd tests, lists and decompresses our frames', ['zstd'], async (image) => {
-    const { frames } = await writeFrames(image, `${image}.zst`);
-    await run('zstd', '-tq', `${image}.zst`);
-    const listed = await run('zstd', '-lv', `${image}.zst`);
+  withImage('zstd tests, lists and decompresses our frames', ['zstd'], async (image, out) => {
+    const { frames } = await writeFrames(image, `${out}.zst`);
+    await run('zstd', '-tq', `${out}.zst`);
+    const listed = await run('zstd', '-lv', `${out}.zst`);
     assert.match(listed, new RegExp(String.raw`# Zstandard Frames: ${frames.length}\n`, 'u'));
     assert.match(listed, new RegExp(String.raw`Decompressed Size: .*\(${(await stat(image)).size} B\)`, 'u'));
-    await run('zstd', '-dqf', `${image}.zst`, '-o', `${image}.raw`);
-    await assertSame(`${image}.raw`, image);
+    await run('zstd', '-dqf', `${out}.zst`, '-o', `${out}.raw`);
+    await assertSame(`${out}.raw`, image);
   });
 
   withImage(
     'what the frame table points at is a frame, which zstd decompresses to its piece of the image',
     ['zstd', 'dd'],
-    async (image) => {
-      const { frames } = await writeFrames(image, `${image}.zst`);
+    async (image, out) => {
+      const { frames } = await writeFrames(image, `${out}.zst`);
       assert.ok(frames.length >= 4);
       for (const index of [0, 1, Math.floor(frames.length / 2), frames.length - 1]) {
         const { offset, lengthBytes, rawLengthBytes } = frames[index] ?? assert.fail('it is there');
         const cut = ['bs=1M', 'iflag=skip_bytes,count_bytes', 'status=none'];
-        await run('dd', `if=${image}.zst`, `of=${image}.frame`, `skip=${offset}`, `count=${lengthBytes}`, ...cut);
-        await run('dd', `if=${image}`, `of=${image}.piece`, `skip=${index * FRAME_RAW_BYTES}`, `count=${rawLengthBytes}`, ...cut);
-        await run('zstd', '-dqf', `${image}.frame`, '-o', `${image}.raw`);
-        await assertSame(`${image}.raw`, `${image}.piece`);
+        await run('dd', `if=${out}.zst`, `of=${out}.frame`, `skip=${offset}`, `count=${lengthBytes}`, ...cut);
+        await run('dd', `if=${image}`, `of=${out}.piece`, `skip=${index * FRAME_RAW_BYTES}`, `count=${rawLengthBytes}`, ...cut);
+        await run('zstd', '-dqf', `${out}.frame`, '-o', `${out}.raw`);
+        await assertSame(`${out}.raw`, `${out}.piece`);
       }
       const last = frames.at(-1);
-      assert.equal((last?.offset ?? 0) + (last?.lengthBytes ?? 0), (await stat(`${image}.zst`)).size);
+      assert.equal((last?.offset ?? 0) + (last?.lengthBytes ?? 0), (await stat(`${out}.zst`)).size);
     },
   );
 
-  withImage('decompressZstd() reads what zstd makes of it', ['zstd'], async (image) => {
+  withImage('decompressZstd() reads what zstd makes of it', ['zstd'], async (image, out) => {
     for (const options of [['-1', '--no-check'], ['-3', '-T2'], ['-10', '--long=27'], ['--adapt']]) {
-      await run('zstd', '-qf', ...options, image, '-o', `${image}.zst`);
-      await writeFile(`${image}.raw`, decompressZstd(read(`${image}.zst`), { maxBytes: (await stat(image)).size }));
-      await assertSame(`${image}.raw`, image);
+      await run('zstd', '-qf', ...options, image, '-o', `${out}.zst`);
+      await writeFile(`${out}.raw`, decompressZstd(read(`${out}.zst`), { maxBytes: (await stat(image)).size }));
+      await assertSame(`${out}.raw`, image);
     }
   });
 
-  withImage('lz4 tests and decompresses ours, and ours reads what lz4 makes of it', ['lz4'], async (image) => {
+  withImage('lz4 tests and decompresses ours, and ours reads what lz4 makes of it', ['lz4'], async (image, out) => {
     const { size } = await stat(image);
-    await writeFile(`${image}.lz4`, compressLz4(read(image), { contentSizeBytes: size }));
-    await run('lz4', '-tq', `${image}.lz4`);
-    await run('lz4', '-dqf', `${image}.lz4`, `${image}.raw`);
-    await assertSame(`${image}.raw`, image);
+    await writeFile(`${out}.lz4`, compressLz4(read(image), { contentSizeBytes: size }));
+    await run('lz4', '-tq', `${out}.lz4`);
+    await run('lz4', '-dqf', `${out}.lz4`, `${out}.raw`);
+    await assertSame(`${out}.raw`, image);
     for (const options of [['-1'], ['-9', '-B4', '-BD', '-BX'], ['-12', '-B7', '--content-size']]) {
-      await run('lz4', '-qf', ...options, image, `${image}.lz4`);
-      await writeFile(`${image}.raw`, decompressLz4(read(`${image}.lz4`), { maxBytes: size }));
-      await assertSame(`${image}.raw`, image);
+      await run('lz4', '-qf', ...options, image, `${out}.lz4`);
+      await writeFile(`${out}.raw`, decompressLz4(read(`${out}.lz4`), { maxBytes: size }));
+      await assertSame(`${out}.raw`, image);
     }
   });
 
   test(`${name}: the decoder of stock hosts reads our lz4`, { skip: skipDecoder }, async (t) => {
     if (!requireTool(t, maker.tool)) return;
-    const image = await makeImage(await temporaryDirectory(t), maker);
-    await writeFile(`${image}.lz4`, compressLz4(read(image), { contentSizeBytes: (await stat(image)).size }));
-    await run(await lz4Decoder(), `${image}.lz4`, `${image}.raw`);
-    await assertSame(`${image}.raw`, image);
+    const [image, out] = [await imageOf(maker), join(await temporaryDirectory(t), 'out')];
+    await writeFile(`${out}.lz4`, compressLz4(read(image), { contentSizeBytes: (await stat(image)).size }));
+    await run(await lz4Decoder(), `${out}.lz4`, `${out}.raw`);
+    await assertSame(`${out}.raw`, image);
   });
 }
 
