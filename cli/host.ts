@@ -4,8 +4,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RepositoryClient } from '../lib/client/index.ts';
 import type { Context } from './context.ts';
-import { pathOf, textOption } from './options.ts';
+import { listOf, pathOf, textOption } from './options.ts';
 import type { OptionValues } from './program.ts';
+
+/** Shorter pauses are over before they are read. */
+const WORTH_TELLING_MS = 1000;
+const PEM_MAX_BYTES = 1 << 20;
+
+/** What `--ca` names. @throws GantryError `files/…` */
+export async function authoritiesOf(context: Context, options: OptionValues): Promise<Uint8Array | undefined> {
+  const file = textOption(options, 'ca');
+  if (file === undefined) return undefined;
+  const { readWholeFile } = await import('../lib/files/read.ts');
+  return readWholeFile(pathOf(context, file), { maxBytes: PEM_MAX_BYTES });
+}
 
 /** Refreshes, then works with the client. Without `--state` what was trusted is forgotten afterwards. */
 export async function asHost<T>(
@@ -14,6 +26,7 @@ export async function asHost<T>(
   options: OptionValues,
   work: (client: RepositoryClient) => Promise<T>,
 ): Promise<T> {
+  const ca = await authoritiesOf(context, options);
   const { openRepository } = await import('../lib/client/index.ts');
   const kept = textOption(options, 'state');
   const stateDirectory = kept === undefined ? await mkdtemp(join(tmpdir(), 'gantry-host-')) : pathOf(context, kept);
@@ -22,14 +35,25 @@ export async function asHost<T>(
     const client = await openRepository({
       root: pathOf(context, textOption(options, 'root') ?? ''),
       metadataUrl: url,
+      mirrors: listOf(options, 'mirror').map((mirror) => ({ metadataUrl: mirror })),
       stateDirectory,
+      onRetry: (error, waitMs) => {
+        if (waitMs >= WORTH_TELLING_MS) context.note(`${error.message}; asking again in ${Math.ceil(waitMs / 1000)} s.`);
+      },
+      ...(ca === undefined ? {} : { ca }),
       ...(targetsUrl === undefined ? {} : { targetsUrl }),
     });
+    let told = 0;
+    const tell = (): void => {
+      for (const notice of client.notices.slice(told)) context.note(notice);
+      told = client.notices.length;
+    };
     try {
       await client.refresh({ signal: context.signal });
-      for (const notice of client.notices) context.note(notice);
+      tell();
       return await work(client);
     } finally {
+      tell();
       client.close();
     }
   } finally {

@@ -36,10 +36,21 @@ export const keyOptions: readonly OptionSpec[] = [
 
 export const dryRunOption: OptionSpec = { flags: '--dry-run', description: 'say what would happen, and change nothing' };
 
+export const caOption: OptionSpec = {
+  flags: '--ca <file>',
+  description: 'trust the certificate authorities of this PEM file, and no others',
+};
+
 /** The options of whoever looks at a repository as a host does. */
 export const hostOptions: readonly OptionSpec[] = [
   { flags: '--root <file>', description: 'the root that is trusted: any N.root.json', required: true },
   { flags: '--targets-url <url>', description: 'where targets are (default: ../../targets/ from the metadata)' },
+  {
+    flags: '--mirror <url>',
+    description: 'another folder of timestamp.json of the same repository, asked when the first fails; may be repeated',
+    repeat: true,
+  },
+  caOption,
   { flags: '--state <dir>', description: 'remember what was trusted, so that a later run notices a rollback' },
 ];
 

@@ -1,6 +1,7 @@
 import { isGantryError } from '../../lib/errors.ts';
 import type { Context } from '../context.ts';
-import { numberOption, pathOf, textOption } from '../options.ts';
+import { authoritiesOf } from '../host.ts';
+import { caOption, numberOption, pathOf, textOption } from '../options.ts';
 import type { CommandSpec, OptionValues } from '../program.ts';
 import { describeFindings, findingsOutcome } from '../ui/findings.ts';
 
@@ -15,6 +16,7 @@ export const doctor: CommandSpec = {
   options: [
     { flags: '--targets-url <url>', description: 'where targets are (default: ../../targets/ from the metadata)' },
     { flags: '--probes <n>', description: 'how often timestamp.json is asked for, each time on a new connection', default: '5' },
+    caOption,
     { flags: '--max-timestamp-age <offset>', description: 'how old a cache may let timestamp.json become', default: '1 minute' },
   ],
   examples: [
@@ -25,8 +27,10 @@ export const doctor: CommandSpec = {
     const { parseOffset } = await import('../../lib/release/duration.ts');
     const { examineRepository } = await import('../../lib/publish/doctor/doctor.ts');
     const targetsUrl = textOption(options, 'targetsUrl');
+    const ca = await authoritiesOf(context, options);
     const { findings, ...seen } = await examineRepository(url, {
       ...(targetsUrl === undefined ? {} : { targetsUrl }),
+      ...(ca === undefined ? {} : { ca }),
       probes: numberOption(options, 'probes', { min: 1, max: MAX_PROBES }) ?? 1,
       maxTimestampAgeSeconds: parseOffset(textOption(options, 'maxTimestampAge') ?? ''),
       likely: await repositoriesHere(context, options),

@@ -19,7 +19,8 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'files/changed': 'wait until the image is built, then run the same command again',
 
   'http/unreachable': 'check the URL and the network; is gantry serve running?',
-  'http/certificate': 'the operator renews or corrects it; NODE_EXTRA_CA_CERTS=FILE makes an authority of your own known',
+  'http/certificate':
+    'the operator renews or corrects it; an authority of your own is made known by --ca FILE, or by NODE_EXTRA_CA_CERTS=FILE',
   'http/status': RETRY,
   'http/missing': 'check the URL: it ends with VARIANT/ARCH, for example http://127.0.0.1:8080/metal/x86_64',
   'http/too-long': LOOK,

@@ -66,6 +66,7 @@ interface Known {
 }
 
 interface Question {
+  readonly file: string;
   readonly patience: Patience;
   readonly absence: Absence;
   readonly useless?: ReadonlySet<Mirror>;
@@ -104,7 +105,7 @@ export class Mirrors {
   async fetchMetadata(file: string, request: MetadataRequest): Promise<{ readonly bytes: Uint8Array; readonly mirror: Mirror }> {
     const { maxBytes, signal, absence = 'failure' } = request;
     const limits = { maxBytes, tries: 'once' as const, ...(signal === undefined ? {} : { signal }) };
-    const { answer, mirror } = await this.#ask({ patience: this.#patience(signal), absence }, async ({ metadataUrl }) =>
+    const { answer, mirror } = await this.#ask({ file, patience: this.#patience(signal), absence }, async ({ metadataUrl }) =>
       this.#options.http.fetchBytes(this.#withTelemetry(new URL(metadataUrl.href + file), 'metadata'), limits),
     );
     return { bytes: answer, mirror };
@@ -167,7 +168,7 @@ export class Mirrors {
     { etags, useless }: Known,
     patience: Patience,
   ): Promise<{ readonly answer: RangeAnswer; readonly mirror: Mirror }> {
-    return this.#ask({ patience, absence: 'failure', useless }, async (mirror) => {
+    return this.#ask({ file: name, patience, absence: 'failure', useless }, async (mirror) => {
       const etag = etags.get(mirror);
       const url = this.#withTelemetry(new URL(mirror.targetsUrl.href + name), 'target');
       return this.#options.http.fetchRange(url, {
@@ -210,7 +211,7 @@ export class Mirrors {
 
   /** Each mirror once, then all again for as long as that may help. */
   async #ask<T>(
-    { patience, absence, useless }: Question,
+    { file, patience, absence, useless }: Question,
     attempt: (mirror: Mirror) => Promise<T>,
   ): Promise<{ readonly answer: T; readonly mirror: Mirror }> {
     for (;;) {
@@ -237,7 +238,7 @@ export class Mirrors {
         await patience.wait(failed);
         continue;
       }
-      if (failed !== undefined) this.#options.onNotice(`${failed.message}; the other mirrors say that it is missing`);
+      if (failed !== undefined) this.#options.onNotice(`No mirror that answers has ${file}, and one could not be asked: ${failed.message}`);
       throw missing;
     }
   }

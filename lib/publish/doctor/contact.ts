@@ -6,7 +6,7 @@ import { readSignedRole } from '../../tuf/role.ts';
 import type { SignedRole, Timestamp } from '../../tuf/types.ts';
 import { placeOfUrl, redirectOf, type VisitOptions } from './visit.ts';
 
-type Contact = Pick<VisitOptions, 'metadataUrl' | 'report' | 'signal' | 'idleTimeoutMs'> & {
+type Contact = Pick<VisitOptions, 'metadataUrl' | 'report' | 'signal' | 'idleTimeoutMs' | 'ca'> & {
   /** `VARIANT/ARCH` of repositories that may be meant. */
   readonly likely: readonly string[];
 };
@@ -53,8 +53,14 @@ async function verifiedProbe(contact: Contact, url: URL): Promise<ProbedAnswer |
   }
 }
 
-function settingsOf({ signal, idleTimeoutMs }: Contact, certificate: VisitOptions['certificate']): ProbeOptions {
-  return { maxBytes: TIMESTAMP_MAX_BYTES, signal, certificate, ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }) };
+function settingsOf({ signal, idleTimeoutMs, ca }: Contact, certificate: VisitOptions['certificate']): ProbeOptions {
+  return {
+    maxBytes: TIMESTAMP_MAX_BYTES,
+    signal,
+    certificate,
+    ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+    ...(ca === undefined ? {} : { ca }),
+  };
 }
 
 /** On the way to other machines, and not only to be sent on to TLS. */

@@ -8,6 +8,7 @@
  */
 import type { LintFinding } from '../../errors.ts';
 import { folderUrl, TARGETS_FROM_METADATA } from '../../client/folder-url.ts';
+import { checkedAuthorities } from '../../http/routes.ts';
 import { judgeContentType, judgeImmutable, judgeTimestampCaching, TIMESTAMP_MAX_AGE_SECONDS } from './caching.ts';
 import { greet, timestampIn, wrongUrl } from './contact.ts';
 import { judgeCertificates, judgeExpiry } from './dates.ts';
@@ -23,6 +24,8 @@ import { openVisit, type Visit } from './visit.ts';
 export interface DoctorOptions {
   /** `../../targets/` from the metadata by default. */
   readonly targetsUrl?: string;
+  /** PEM: the only certificate authorities that are trusted, in the place of those that this machine knows. */
+  readonly ca?: Uint8Array;
   /** How often `timestamp.json` is asked for; 5 by default. */
   readonly probes?: number;
   /** How old a cache may let `timestamp.json` become, in seconds; 60 by default. */
@@ -54,15 +57,18 @@ const PROBES = 5;
  * @throws GantryError `http/…` when nobody answers, `store/missing` when the URL is a wrong one, `aborted`
  */
 export async function examineRepository(url: string, options: DoctorOptions = {}): Promise<DoctorReport> {
-  const { signal, idleTimeoutMs, likely = [], now = () => new Date(), onStep = () => undefined } = options;
+  const { signal, idleTimeoutMs, ca, likely = [], now = () => new Date(), onStep = () => undefined } = options;
   const metadataUrl = folderUrl(url);
   const targetsUrl = options.targetsUrl === undefined ? new URL(TARGETS_FROM_METADATA, metadataUrl) : folderUrl(options.targetsUrl);
   const { report, all } = collectFindings();
-  const timeout = idleTimeoutMs === undefined ? {} : { idleTimeoutMs };
-  const contact = { metadataUrl, report, signal, likely, ...timeout };
+  const settings = {
+    ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+    ...(ca === undefined ? {} : { ca: checkedAuthorities(ca) }),
+  };
+  const contact = { metadataUrl, report, signal, likely, ...settings };
   const { certificate, requests } = await greet(contact);
   if (certificate === undefined) return { findings: all(), requests, timestamps: [], root: 0 };
-  const visit = openVisit({ metadataUrl, targetsUrl, certificate, report, now, requests, signal, ...timeout });
+  const visit = openVisit({ metadataUrl, targetsUrl, certificate, report, now, requests, signal, ...settings });
   const timestampUrl = new URL('timestamp.json', metadataUrl);
   const { probes = PROBES, maxTimestampAgeSeconds = TIMESTAMP_MAX_AGE_SECONDS } = options;
   onStep(`Asking for timestamp.json (${probes} times)`);

@@ -53,7 +53,7 @@ const RULES: Readonly<Record<DoctorRuleId, Omit<DoctorRule, 'id'>>> = {
     severity: 'error',
     wants: 'a certificate that is valid, for this name, and from an authority that is known',
     who: 'every host with this URL',
-    fix: 'renew it, or send the whole chain; NODE_EXTRA_CA_CERTS=FILE makes an authority of your own known to gantry',
+    fix: 'renew it, or send the whole chain; --ca FILE makes an authority of your own known',
   },
   'certificate-expiring': {
     severity: 'warning',

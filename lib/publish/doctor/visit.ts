@@ -15,6 +15,8 @@ export interface VisitOptions {
   /** How many were made before. */
   readonly requests: number;
   readonly idleTimeoutMs?: number;
+  /** PEM, as `checkedAuthorities` gives it. */
+  readonly ca?: string;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -38,13 +40,14 @@ export interface Visit extends Pick<VisitOptions, 'metadataUrl' | 'targetsUrl' |
 export const SAMPLE_BYTES = 65_536;
 const MAX_HOPS = 5;
 
-export function openVisit({ certificate, signal, idleTimeoutMs, requests: before, ...rest }: VisitOptions): Visit {
+export function openVisit({ certificate, signal, idleTimeoutMs, ca, requests: before, ...rest }: VisitOptions): Visit {
   let requests = before;
+  const settings = { ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }), ...(ca === undefined ? {} : { ca }) };
   const placeOf = (url: URL): string => placeOfUrl(url, rest.metadataUrl);
   const ask: Visit['ask'] = async (url, { maxBytes = SAMPLE_BYTES, ...question } = {}) => {
     requests += 1;
     try {
-      return await probe(url, { ...question, maxBytes, certificate, signal, ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }) });
+      return await probe(url, { ...question, ...settings, maxBytes, certificate, signal });
     } catch (error) {
       if (!isNetworkError(error)) throw error;
       rest.report('unsteady', placeOf(url), `no answer came (${error.message})`);
