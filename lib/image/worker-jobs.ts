@@ -6,16 +6,25 @@
  * - buffers are handed over whole, in both directions; whoever handed one over has it no longer;
  * - a new job is a function, its line in `Jobs` and its line in `JOBS`.
  */
-import { compressFrameJob, type CompressFrameInput, type CompressFrameOutput } from './frame-codec.ts';
-import { decompressFrameJob, type DecompressFrameInput, type DecompressFrameOutput } from './frame-codec.ts';
+import {
+  compressFrameJob,
+  decompressFrameJob,
+  hashBytesJob,
+  type CompressFrameInput,
+  type CompressFrameOutput,
+  type DecompressFrameInput,
+  type DecompressFrameOutput,
+} from './frame-codec.ts';
 import type { Job } from './worker-serve.ts';
 
 export interface Jobs {
   readonly 'compress-frame': Job<CompressFrameInput, CompressFrameOutput>;
   readonly 'decompress-frame': Job<DecompressFrameInput, DecompressFrameOutput>;
+  readonly 'hash-bytes': Job<Uint8Array, string>;
 }
 
 export const JOBS: Jobs = {
   'compress-frame': compressFrameJob,
   'decompress-frame': decompressFrameJob,
+  'hash-bytes': hashBytesJob,
 };

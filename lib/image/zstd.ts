@@ -12,6 +12,7 @@ import { Readable } from 'node:stream';
 import { constants, createZstdDecompress } from 'node:zlib';
 import { GantryError, refuseAborted } from '../errors.ts';
 import { blocksOf } from './blocks.ts';
+import { ByteReader } from './byte-reader.ts';
 import type { CompressFrameOutput } from './frame-codec.ts';
 import { FRAME_RAW_BYTES, type Frame } from './frame-table.ts';
 import { inOrder, sharedPool, type WorkerPool } from './worker-pool.ts';
@@ -76,7 +77,7 @@ export async function* compressFrames(
 
 type CompressedFrame = Omit<CompressFrameOutput, 'raw'>;
 
-export interface DecompressFrameOptions {
+export interface FrameOptions {
   /** The process's own by default. */
   readonly pool?: WorkerPool;
   readonly signal?: AbortSignal | undefined;
@@ -91,12 +92,36 @@ export async function decompressFrame(
   bytes: Uint8Array,
   { rawLengthBytes, rawSha256 }: Pick<Frame, 'rawLengthBytes' | 'rawSha256'>,
   index: number,
-  { pool = sharedPool(), signal }: DecompressFrameOptions = {},
+  { pool = sharedPool(), signal }: FrameOptions = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
   // A copy of its own changes hands: the given bytes may be a part of something larger.
   const own = new Uint8Array(bytes);
   const input = { bytes: own, frame: { rawLengthBytes, rawSha256 }, index };
   return (await pool.run('decompress-frame', input, { transfer: [own.buffer], signal })).raw;
+}
+
+/** True when the source is these frames, one after the other, and nothing else; they are hashed in worker threads. */
+export async function isMadeOf(
+  source: AsyncIterable<Uint8Array>,
+  frames: readonly Pick<Frame, 'lengthBytes' | 'sha256'>[],
+  { pool = sharedPool(), signal }: FrameOptions = {},
+): Promise<boolean> {
+  const reader = new ByteReader(source);
+  async function* parts(): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
+    for (const { lengthBytes } of frames) yield new Uint8Array(await reader.take(lengthBytes));
+  }
+  const hashOf = async (part: Uint8Array<ArrayBuffer>): Promise<string> =>
+    pool.run('hash-bytes', part, { transfer: [part.buffer], signal });
+  try {
+    let index = 0;
+    for await (const found of inOrder(parts(), hashOf, { atOnce: pool.threads * BLOCKS_PER_THREAD, signal })) {
+      if (found !== frames[index]?.sha256) return false;
+      index += 1;
+    }
+    return await reader.atEnd();
+  } finally {
+    await reader.close();
+  }
 }
 
 /**
