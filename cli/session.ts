@@ -11,11 +11,16 @@ export interface WorkspaceSession {
   readonly store: Store;
 }
 
+/** The workspace, for commands that need nothing of its store. @throws GantryError `workspace/not-one`, `workspace/bad-config` */
+export async function openWorkspaceOnly(context: Context, options: OptionValues): Promise<Workspace> {
+  const { openWorkspace } = await import('../lib/workspace/workspace.ts');
+  return openWorkspace(pathOf(context, textOption(options, 'workspace') ?? '.'));
+}
+
 /** @throws GantryError `workspace/not-one`, `workspace/bad-config` */
 export async function openWorkspaceSession(context: Context, options: OptionValues): Promise<WorkspaceSession> {
-  const { openWorkspace } = await import('../lib/workspace/workspace.ts');
   const { openStore, withStore } = await import('../lib/publish/open-store.ts');
-  const configured = await openWorkspace(pathOf(context, textOption(options, 'workspace') ?? '.'));
+  const configured = await openWorkspaceOnly(context, options);
   const store = textOption(options, 'store');
   const workspace = store === undefined ? configured : withStore(configured, store, context.cwd);
   return { workspace, store: await openStore(workspace, context.env) };

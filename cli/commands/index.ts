@@ -1,5 +1,6 @@
 /** Every command, in the order of `gantry --help`. */
 import type { CommandSpec } from '../program.ts';
+import { cache } from './cache.ts';
 import { completion } from './completion.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
@@ -27,6 +28,7 @@ export const commands: readonly CommandSpec[] = [
   release,
   wave,
   draft,
+  cache,
   sign,
   status,
   publish,

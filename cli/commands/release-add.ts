@@ -128,6 +128,7 @@ function describe({ release, repository, warnings }: AddedRelease & { readonly r
     `Drafted release ${release.version} of ${repository.variant}/${repository.arch}: ${formatBytes(release.rawBytes)} of images, ${formatBytes(release.publishedBytes)} to publish.`,
     ...table(rows, { head: ['  target', 'size'], right: [1] }),
     ...(release.asTheyAre.length === 0 ? [] : ['', `Compressed already and published as they are: ${release.asTheyAre.join(', ')}.`]),
+    ...(release.reused.length === 0 ? [] : ['', `Compressed before and taken from the cache: ${release.reused.join(', ')}.`]),
     ...(warnings.length === 0 ? [] : ['', ...describeFindings(warnings)]),
   ];
 }
@@ -239,12 +240,12 @@ async function refuseSameImages(repositories: readonly RepositoryName[], options
   );
 }
 
-/** One bar for each form of each image. */
+/** One bar for each step of each form of each image. */
 function compressionProgress(context: Context, repository: RepositoryName | undefined): (event: PrepareProgress) => void {
   const bars = new Map<string, Progress>();
   const of = repository === undefined ? '' : ` of ${repository.variant}/${repository.arch}`;
-  return ({ image, compression, bytes, totalBytes }) => {
-    const label = `Compressing the ${image} image${of} (${compression})`;
+  return ({ step, image, compression, bytes, totalBytes }) => {
+    const label = `${step === 'check' ? 'Comparing' : 'Compressing'} the ${image} image${of} ${step === 'check' ? 'with the cache ' : ''}(${compression})`;
     const bar = bars.get(label) ?? context.progress({ label, totalBytes });
     bars.set(label, bar);
     bar.at(bytes);

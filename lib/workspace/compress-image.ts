@@ -4,21 +4,27 @@
  * Rules:
  * - an image is read as it is, or decompressed first when it comes as lz4 or zstd;
  * - lz4 that is asked for as lz4 is published byte for byte, after its content has been measured;
- * - zstd is always framed anew: hosts verify frame by frame, with a table that only we make.
+ * - zstd is always framed anew: hosts verify frame by frame, with a table that only we make;
+ * - a form that was made before comes out of the workspace's cache.
  */
 import { GantryError, isGantryError, quote, refuseAborted } from '../errors.ts';
 import { openStableFile, type StableFile } from '../files/read.ts';
+import { FRAMING_VERSION } from '../image/frame-codec.ts';
 import { encodeFrameTable, type Frame } from '../image/frame-table.ts';
 import { compressLz4, decompressLz4 } from '../image/lz4.ts';
 import { measure, measuring } from '../image/measure.ts';
 import { compressFrames, decompressZstd } from '../image/zstd.ts';
 import type { Compression, ImageKind } from '../release/names.ts';
 import { parseSha256Hex } from '../tuf/hash.ts';
+import type { CachedImage } from './image-cache.ts';
 import { addObject, type ObjectRef } from './objects.ts';
+import { reuseOrMake } from './reuse-image.ts';
 import type { Workspace } from './workspace.ts';
 
 /** Bytes of the image's file read so far, for one of its forms. */
 export interface PrepareProgress {
+  /** `check`: it is compared with what was made before, and nothing is compressed yet. */
+  readonly step: 'check' | 'compress';
   readonly image: ImageKind;
   readonly compression: Compression;
   readonly bytes: number;
@@ -33,6 +39,8 @@ export interface CompressedImage {
   readonly frames?: ObjectRef;
   /** True when the file was lz4 already and is published as it is. */
   readonly asItIs: boolean;
+  /** True when it was made before, and came out of the cache. */
+  readonly reused: boolean;
 }
 
 export interface CompressOptions {
@@ -44,6 +52,10 @@ export interface CompressOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: (event: PrepareProgress) => void;
 }
+
+/** One more when lz4.ts makes other bytes of the same input. */
+const LZ4_FORM = 'lz4-v1';
+const CHUNK_BYTES = 1 << 20;
 
 type InputForm = 'raw' | Compression;
 
@@ -64,8 +76,8 @@ export async function compressImage(workspace: Workspace, options: CompressOptio
     const form = await formOf(file);
     const done =
       form === 'lz4' && options.compression === 'lz4'
-        ? await keep(workspace, file, options)
-        : await convert(workspace, file, form, options);
+        ? await keepAsItIs(workspace, file, options)
+        : await convertOrReuse(workspace, file, form, options);
     await file.assertUnchanged();
     return { image: options.image, compression: options.compression, ...done };
   } catch (error) {
@@ -75,42 +87,68 @@ export async function compressImage(workspace: Workspace, options: CompressOptio
   }
 }
 
-type Converted = Pick<CompressedImage, 'object' | 'raw' | 'frames' | 'asItIs'>;
-
-async function keep(workspace: Workspace, file: StableFile, options: CompressOptions): Promise<Converted> {
+async function keepAsItIs(workspace: Workspace, file: StableFile, options: CompressOptions): Promise<Form> {
   const object = await addObject(workspace, file.read());
-  return { object, raw: refOf(await measure(rawBytes(file, 'lz4', options))), asItIs: true };
+  return { object, raw: refOf(await measure(rawBytes(file, 'lz4', options))), asItIs: true, reused: false };
 }
 
-async function convert(workspace: Workspace, file: StableFile, form: InputForm, options: CompressOptions): Promise<Converted> {
+type Form = Omit<CompressedImage, 'image' | 'compression'>;
+
+async function convertOrReuse(workspace: Workspace, file: StableFile, form: InputForm, options: CompressOptions): Promise<Form> {
+  const { signal, compression, level } = options;
+  const done = await reuseOrMake(workspace, {
+    form: compression === 'lz4' ? LZ4_FORM : `zst-l${level}-v${FRAMING_VERSION}-${process.versions['zstd'] ?? 'unknown'}`,
+    ...(signal === undefined ? {} : { signal }),
+    raw: (why) => rawBytes(file, form, why === 'check' ? options : silent(options), 'check'),
+    make: async () => convert(workspace, file, form, options),
+  });
+  return { ...done, asItIs: false };
+}
+
+async function convert(workspace: Workspace, file: StableFile, form: InputForm, options: CompressOptions): Promise<CachedImage> {
   const signal = options.signal === undefined ? {} : { signal: options.signal };
   const raw = measuring(rawBytes(file, form, options));
   if (options.compression === 'lz4') {
-    const contentSizeBytes =
-      form === 'raw' ? file.lengthBytes : (await measure(rawBytes(file, form, { ...options, onProgress: () => undefined }))).lengthBytes;
+    const contentSizeBytes = form === 'raw' ? file.lengthBytes : (await measure(rawBytes(file, form, silent(options)))).lengthBytes;
     const object = await addObject(workspace, compressLz4(raw.stream, { ...signal, contentSizeBytes }));
-    return { object, raw: refOf(raw.result()), asItIs: false };
+    return { object, raw: refOf(raw.result()) };
   }
   const frames: Frame[] = [];
   const content = compressFrames(raw.stream, { ...signal, level: options.level, onFrame: (frame) => frames.push(frame) });
   const object = await addObject(workspace, content);
   const rawRef = refOf(raw.result());
   const table = encodeFrameTable({ raw: rawRef, frames });
-  return { object, raw: rawRef, frames: await addObject(workspace, oneChunk(table)), asItIs: false };
+  return { object, raw: rawRef, frames: await addObject(workspace, oneChunk(table)) };
+}
+
+function silent(options: CompressOptions): CompressOptions {
+  return { ...options, onProgress: () => undefined };
 }
 
 function rawBytes(
   file: StableFile,
   form: InputForm,
   { image, compression, signal, onProgress }: CompressOptions,
+  step: PrepareProgress['step'] = 'compress',
 ): AsyncIterable<Uint8Array> {
-  const { stream } = measuring(file.read(), (bytes) => {
+  // What is hashed, or cut into frames, is done with a chunk before it asks for the next; a decoder is not.
+  const shared = form === 'raw' && (step === 'check' || compression === 'zst') ? Buffer.allocUnsafeSlow(CHUNK_BYTES) : undefined;
+  const stream = counted(file.read(shared), (bytes) => {
     refuseAborted(signal);
-    onProgress?.({ image, compression, bytes, totalBytes: file.lengthBytes });
+    onProgress?.({ step, image, compression, bytes, totalBytes: file.lengthBytes });
   });
   if (form === 'raw') return stream;
   if (form === 'lz4') return decompressLz4(stream, { maxBytes: RAW_MAX_BYTES });
   return decompressZstd(stream, { maxBytes: RAW_MAX_BYTES, ...(signal === undefined ? {} : { signal }) });
+}
+
+async function* counted(source: AsyncIterable<Uint8Array>, onBytes: (bytes: number) => void): AsyncGenerator<Uint8Array, void, undefined> {
+  let bytes = 0;
+  for await (const chunk of source) {
+    bytes += chunk.length;
+    onBytes(bytes);
+    yield chunk;
+  }
 }
 
 async function formOf(file: StableFile): Promise<InputForm> {

@@ -31,6 +31,8 @@ export interface WorkspaceConfig {
   readonly repositories: readonly RepositoryName[];
   /** How the bucket is reached and written to, when the store is one. */
   readonly s3?: BucketSettings;
+  /** Of compressed images that are kept for the next release; 0 keeps none. */
+  readonly cacheMaxBytes?: number;
   /** The program that uploads, when the store is `command`. */
   readonly command?: { readonly program: readonly string[] };
 }
@@ -40,6 +42,14 @@ const schema = z.strictObject({
   store: z.string().min(1),
   url: z.url({ protocol: /^https?$/u }).optional(),
   command: z.strictObject({ program: z.array(z.string().min(1)).min(1) }).optional(),
+  cache: z
+    .strictObject({
+      max_gib: z
+        .number()
+        .nonnegative()
+        .max(2 ** 20),
+    })
+    .optional(),
   s3: z
     .strictObject({
       region: z.string().min(1).optional(),
@@ -68,7 +78,7 @@ export function parseConfig(text: string, path: string): WorkspaceConfig {
     const at = `${placeText(document.placeOf(member))}${member.length === 0 ? '' : ` (${member.join('.')})`}`;
     throw badConfig(path, at, issue?.message ?? 'it has another shape', result.error);
   }
-  const { product, store, url, command, repository, s3 } = result.data;
+  const { product, store, url, command, repository, s3, cache } = result.data;
   const check = (what: 'product' | 'variant' | 'arch', name: string): string => {
     try {
       return checkName(what, name);
@@ -89,6 +99,7 @@ export function parseConfig(text: string, path: string): WorkspaceConfig {
     repositories: repository,
     ...(url === undefined ? {} : { url }),
     ...(command === undefined ? {} : { command }),
+    ...(cache === undefined ? {} : { cacheMaxBytes: Math.floor(cache.max_gib * 2 ** 30) }),
     ...(s3 === undefined ? {} : { s3: s3Settings(s3) }),
   };
 }

@@ -2,7 +2,7 @@
  * From three partition images, and what goes along with them, to the changes that make them a release.
  *
  * Rules:
- * - an image is read once per form that is asked for, and refused when it changed meanwhile;
+ * - an image is read once per form that is asked for, once more when it may be in the cache, and refused when it changed meanwhile;
  * - what is prepared lies in the workspace's objects by digest; nothing is published here;
  * - the raw bytes are measured as they pass, so a host can check what it wrote after decompression.
  */
@@ -53,6 +53,8 @@ export interface PreparedRelease {
   readonly targets: readonly PreparedTarget[];
   /** Images that were compressed already and are published as they are. */
   readonly asTheyAre: readonly ImageKind[];
+  /** Targets that were compressed for an earlier release or try, and came out of the cache. */
+  readonly reused: readonly string[];
   readonly rawBytes: number;
   readonly publishedBytes: number;
 }
@@ -163,6 +165,7 @@ function describeRelease(workspace: Workspace, input: ReleaseInput, version: str
     ],
     targets: targets.map(({ path, object }) => ({ path, object })),
     asTheyAre: compressed.filter(({ asItIs }) => asItIs).map(({ image }) => image),
+    reused: compressed.filter(({ reused }) => reused).map(({ image, compression }) => nameOf(image, compression)),
     rawBytes: sum(IMAGES.map((image) => compressed.find((one) => one.image === image)?.raw.lengthBytes ?? 0)),
     publishedBytes: sum(targets.map(({ object }) => object.lengthBytes)),
   };
