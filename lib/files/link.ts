@@ -3,7 +3,7 @@ import { constants, copyFile, link, open } from 'node:fs/promises';
 import { fromSystemError } from './system-error.ts';
 
 /** What a file system says that has no second names, not across this border, or no more of them. */
-const NO_LINKS: readonly string[] = ['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'];
+const NO_LINKS: ReadonlySet<string> = new Set(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
 
 /**
  * Gives a file another name, or copies it where that cannot be; a copy is synced.
@@ -14,7 +14,7 @@ export async function linkOrCopy(from: string, to: string): Promise<void> {
   try {
     await link(from, to);
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && NO_LINKS.includes(String(error.code)))) throw missingOrWrite(error, from, to);
+    if (!(error instanceof Error && 'code' in error && NO_LINKS.has(String(error.code)))) throw missingOrWrite(error, from, to);
     await copy(from, to).catch((cause: unknown) => {
       throw missingOrWrite(cause, from, to);
     });

@@ -18,7 +18,7 @@ export const FRAMING_VERSION = 1;
  * At these levels the library wants matches of five bytes, which suits long streams. In a frame of 1 MiB matches of four save 0.8 % of a
  * root image at no cost in time, as they do in the library's own choice for inputs up to 256 KiB.
  */
-const SHORT_MATCH_LEVELS: readonly number[] = [3, 4];
+const SHORT_MATCH_LEVELS: ReadonlySet<number> = new Set([3, 4]);
 /** zlib refuses smaller pieces. */
 const CHUNK_MIN_BYTES = 64;
 
@@ -48,7 +48,7 @@ export function compressFrameJob({ raw, rawLengthBytes, level }: CompressFrameIn
       [constants.ZSTD_c_compressionLevel]: level,
       [constants.ZSTD_c_checksumFlag]: 1,
       [constants.ZSTD_c_contentSizeFlag]: 1,
-      ...(SHORT_MATCH_LEVELS.includes(level) ? { [constants.ZSTD_c_minMatch]: 4 } : {}),
+      ...(SHORT_MATCH_LEVELS.has(level) ? { [constants.ZSTD_c_minMatch]: 4 } : {}),
     },
     pledgedSrcSize: rawLengthBytes,
   });

@@ -33,7 +33,7 @@ export const CACHE_DEFAULT_MAX_BYTES: number = 4 * 2 ** 30;
 const ENTRY_MAX_BYTES = 4096;
 const START_DIGITS = 16;
 const NAME = new RegExp(`^[0-9a-f]{${START_DIGITS}}-([0-9a-f]{64})-([a-z0-9.-]{1,60})$`, 'u');
-const NOT_ITS_FAULT: readonly ErrorCode[] = ['files/disk-full', 'files/not-writable', 'image/worker-died'];
+const NOT_ITS_FAULT: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['files/disk-full', 'files/not-writable', 'image/worker-died']);
 /** Folders that a process died over are removed after this time. */
 const LEFT_BEHIND_MS = 3_600_000;
 
@@ -120,7 +120,7 @@ export async function takeOut(workspace: Workspace, name: string, signal?: Abort
     await discard();
     if (isGantryError(error, 'aborted')) throw error;
     // What says nothing of the entry does not cost it its place.
-    if (!(isGantryError(error) && NOT_ITS_FAULT.includes(error.code))) await remove(workspace, name);
+    if (!(isGantryError(error) && NOT_ITS_FAULT.has(error.code))) await remove(workspace, name);
     return undefined;
   }
 }
