@@ -3,24 +3,46 @@ import { hash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { GantryError } from '../../lib/errors.ts';
-import { decodeFrameTable, encodeFrameTable, FRAME_RAW_BYTES, type FrameTable } from '../../lib/image/frame-table.ts';
+import { decodeFrameTable, encodeFrameTable, FRAME_RAW_BYTES, type Frame, type FrameTable } from '../../lib/image/frame-table.ts';
 import { compressLz4, decompressLz4 } from '../../lib/image/lz4.ts';
 import { compressFrames, decompressZstd } from '../../lib/image/zstd.ts';
 import { collect, drain, imageBytes, inChunks } from '../support/bytes.ts';
 
 const digest = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => Buffer.from(bytes).toString('hex'));
 const frame = fc.record({ lengthBytes: fc.integer({ min: 1, max: FRAME_RAW_BYTES + (1 << 16) }), sha256: digest, rawSha256: digest });
+/** Perhaps a tree; of as many blocks as the image has, or fewer. */
+const verity = fc.option(
+  fc.record({ rootHash: digest, salt: fc.uint8Array({ maxLength: 256 }), uuid: fc.uuid(), part: fc.nat({ max: 8 }) }),
+  {
+    nil: undefined,
+  },
+);
 const frameTable: fc.Arbitrary<FrameTable> = fc
-  .tuple(fc.array(frame, { minLength: 1, maxLength: 8 }), fc.integer({ min: 1, max: FRAME_RAW_BYTES }), digest)
-  .map(([frames, last, sha256]) => {
+  .tuple(fc.array(frame, { minLength: 1, maxLength: 8 }), fc.integer({ min: 4096, max: FRAME_RAW_BYTES }), digest, verity)
+  .map(([frames, last, sha256, tree]) => {
     let offset = 0;
     const placed = frames.map((one, index) => {
       const rawLengthBytes = index === frames.length - 1 ? last : FRAME_RAW_BYTES;
       offset += one.lengthBytes;
       return { ...one, offset: offset - one.lengthBytes, rawLengthBytes };
     });
-    return { raw: { lengthBytes: (frames.length - 1) * FRAME_RAW_BYTES + last, sha256 }, frames: placed };
+    const lengthBytes = (frames.length - 1) * FRAME_RAW_BYTES + last;
+    const table = { raw: { lengthBytes, sha256 }, frames: placed };
+    if (tree === undefined) return table;
+    const { part, ...rest } = tree;
+    return { ...table, verity: { ...rest, dataBlocks: Math.max(1, Math.floor(((lengthBytes / 4096) * part) / 8)) } };
   });
+
+/** Every field of an encoded table: where it begins and its bytes. */
+function fieldsOf(table: FrameTable): readonly (readonly [at: number, bytes: number])[] {
+  const header = [8, 2, 2, 4, 8, 32, 4];
+  const tree = table.verity === undefined ? [] : [1, 1, 2, 8, 16, 32];
+  let at = 0;
+  return [...header, ...table.frames.flatMap(() => [4, 32, 32]), ...tree].map((bytes) => {
+    at += bytes;
+    return [at - bytes, bytes];
+  });
+}
 
 /** Changes to bytes: some overwritten, and perhaps cut or followed by more. */
 const damage = fc.record({
@@ -61,6 +83,73 @@ test('decodeFrameTable() gives a table that encodes to the same bytes, or a Gant
       assert.deepEqual(Buffer.from(encodeFrameTable(table)), Buffer.from(encoded));
     }),
     { numRuns: 1000 },
+  );
+});
+
+test('decodeFrameTable() gives a table that encodes to the same bytes, or image/bad-frame-table, whichever field lies', () => {
+  const lie = fc.oneof(
+    fc.constantFrom(0n, 1n, 2n, 0xffn, 0xffffn, 0xffff_ffffn, 2n ** 63n, 2n ** 64n - 1n),
+    fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+    fc.constant('one more' as const),
+    fc.constant('one less' as const),
+  );
+  fc.assert(
+    fc.property(frameTable, fc.array(fc.tuple(fc.nat(), lie), { minLength: 1, maxLength: 2 }), (table, lies) => {
+      const encoded = Buffer.from(encodeFrameTable(table));
+      const fields = fieldsOf(table);
+      for (const [which, value] of lies) {
+        const [at, bytes] = fields[which % fields.length] ?? assert.fail('there are fields');
+        const width = Math.min(bytes, 6);
+        const before = BigInt(encoded.readUIntBE(at + bytes - width, width));
+        const next = value === 'one more' ? before + 1n : value === 'one less' ? before - 1n : value;
+        encoded.writeUIntBE(Number(BigInt.asUintN(width * 8, next)), at + bytes - width, width);
+      }
+      let found: FrameTable;
+      try {
+        found = decodeFrameTable(encoded);
+      } catch (error) {
+        assert.ok(error instanceof GantryError && error.code === 'image/bad-frame-table', String(error));
+        return;
+      }
+      assert.deepEqual(Buffer.from(encodeFrameTable(found)), encoded);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('encodeFrameTable() throws a RangeError or writes what decodeFrameTable() gives back, whichever field lies', () => {
+  const number = fc.oneof(fc.constantFrom(0, -1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 32, 2 ** 53, 2 ** 64), fc.nat());
+  const text = fc.oneof(digest, fc.string(), fc.constantFrom('A'.repeat(64), 'g'.repeat(64), '0'.repeat(63)));
+  fc.assert(
+    fc.property(frameTable, fc.integer({ min: 0, max: 9 }), fc.nat(), number, text, (table, field, which, value, words) => {
+      const tree = { rootHash: table.raw.sha256, salt: Uint8Array.of(1), uuid: '01234567-89ab-4def-8123-456789abcdef', dataBlocks: 1 };
+      const frames = (change: Partial<Frame>): FrameTable => ({
+        ...table,
+        frames: table.frames.map((one, index) => (index === which % table.frames.length ? { ...one, ...change } : one)),
+      });
+      const lying: readonly FrameTable[] = [
+        { ...table, raw: { ...table.raw, lengthBytes: value } },
+        { ...table, raw: { ...table.raw, sha256: words } },
+        frames({ offset: value }),
+        frames({ lengthBytes: value }),
+        frames({ rawLengthBytes: value }),
+        frames({ sha256: words }),
+        frames({ rawSha256: words }),
+        { ...table, verity: { ...tree, dataBlocks: value } },
+        { ...table, verity: { ...tree, rootHash: words, salt: new Uint8Array(which % 300) } },
+        { ...table, verity: { ...tree, uuid: words } },
+      ];
+      const one = lying[field] ?? assert.fail('there are ten');
+      let encoded: Uint8Array;
+      try {
+        encoded = encodeFrameTable(one);
+      } catch (error) {
+        assert.ok(error instanceof RangeError, String(error));
+        return;
+      }
+      assert.deepEqual(decodeFrameTable(encoded), one);
+    }),
+    { numRuns: 2000 },
   );
 });
 
