@@ -78,13 +78,13 @@ try {
     },
     {
       name: 'compress lz4',
-      promise: 0.3,
+      promise: 0.6,
       ours: async () => writeAll(at('ours.lz4'), compressLz4(read('image'), { contentSizeBytes: size })),
       tool: ['lz4', '-1', '-q', '-f', raw, at('tool.lz4')],
     },
     {
       name: 'decompress lz4',
-      promise: 0.1,
+      promise: 0.4,
       ours: async () => writeAll(at('ours.raw'), decompressLz4(read('ours.lz4'), { maxBytes: size })),
       tool: ['lz4', '-d', '-q', '-f', at('ours.lz4'), at('tool.raw')],
     },

@@ -183,7 +183,7 @@ test('every example says in which situation it is run', () => {
 
 for (const example of examples) {
   test(`${example.file}:${example.line} runs as it stands`, async (t) => {
-    for (const tool of ['bash', ...(['curl', 'rsync'] as const).filter((name) => example.code.includes(name))]) {
+    for (const tool of ['bash', ...['curl', 'lz4', 'rsync', 'zstd'].filter((name) => example.code.includes(`${name} `))]) {
       if (!requireTool(t, tool)) return;
     }
     await (example.language === 'ts' ? runTypeScript(t, example) : runShell(t, example));
