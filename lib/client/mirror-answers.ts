@@ -36,6 +36,12 @@ export function verdictOf(
   const plain = missing.find(({ details }) => details.status === NOT_FOUND);
   if (unclear.length === 0) return { missing: plain ?? missing[0] };
   const [first] = unclear;
-  const failed = unclear.find(mayPass) ?? first;
+  // Whoever can be asked again soonest.
+  const failed = unclear.filter(mayPass).toSorted((one, other) => retryAfterOf(one) - retryAfterOf(other))[0] ?? first;
   return absence === 'expected' && plain !== undefined ? { missing: plain, failed } : { failed };
+}
+
+/** In milliseconds; 0 when it did not say. */
+function retryAfterOf(error: GantryError): number {
+  return isGantryError(error, 'http/status') ? (error.details.retryAfterMs ?? 0) : 0;
 }

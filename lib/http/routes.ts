@@ -45,10 +45,13 @@ interface Pools {
   readonly https: HttpsAgent;
 }
 
+/** Proxies are ours to choose, also where Node is told to use those of the environment. */
+const POOL = { keepAlive: true, proxyEnv: {} } as const;
+
 export function createRoutes(options: RouteOptions): Routes {
   const tls = tlsOptions(options);
   const proxyFor = proxyChooser(options, process.env);
-  const newPools = (): Pools => ({ http: new HttpAgent({ keepAlive: true }), https: new HttpsAgent({ ...tls, keepAlive: true }) });
+  const newPools = (): Pools => ({ http: new HttpAgent(POOL), https: new HttpsAgent({ ...tls, ...POOL }) });
   const pools: Readonly<Record<NamedBy, Pools>> = { us: newPools(), server: newPools() };
   const lookups = {
     us: options.lookup === undefined ? {} : { lookup: options.lookup },

@@ -25,6 +25,9 @@ export interface TlsOptions {
   readonly key?: string;
 }
 
+/** tinyproxy says 401. */
+const WANTS_A_PASSWORD: ReadonlySet<number> = new Set([401, 407]);
+
 type Connected = (error: Error | null, socket?: Duplex) => void;
 
 /** An agent for https: whose connections go through one proxy. */
@@ -53,18 +56,13 @@ export class TunnelAgent extends Agent {
         ? httpsRequest(target, { ...this.#authorities, ...settings, ...cancel })
         : httpRequest(target, { ...settings, ...cancel });
     asked.once('connect', (answer: IncomingMessage, socket: Duplex, early: Buffer) => {
-      const { statusCode = 0 } = answer;
-      if (statusCode >= 200 && statusCode < 300 && early.length === 0) {
+      const refusal = refusalOf(answer, early);
+      if (refusal === undefined) {
         connected(null, tlsConnect({ ...options, path: undefined, socket }));
         return;
       }
       socket.destroy();
-      connected(early.length === 0 ? refusalOf(answer) : new ProxyError('it spoke before we did'));
-    });
-    // Some proxies refuse with an answer that has a body.
-    asked.once('response', (answer: IncomingMessage) => {
-      answer.destroy();
-      connected(refusalOf(answer));
+      connected(refusal);
     });
     asked.once('error', (error) => connected(new ProxyError('code' in error ? String(error.code) : error.message)));
     asked.end();
@@ -72,7 +70,8 @@ export class TunnelAgent extends Agent {
   }
 }
 
-function refusalOf({ statusCode = 0 }: IncomingMessage): ProxyError {
-  const is = statusCode === 407 ? 'it wants another user and password (407)' : `it answered ${statusCode}`;
-  return new ProxyError(is, statusCode);
+function refusalOf({ statusCode = 0 }: IncomingMessage, early: Buffer): ProxyError | undefined {
+  if (WANTS_A_PASSWORD.has(statusCode)) return new ProxyError(`it wants another user and password (${statusCode})`, statusCode);
+  if (statusCode < 200 || statusCode >= 300) return new ProxyError(`it answered ${statusCode}`, statusCode);
+  return early.length === 0 ? undefined : new ProxyError('it spoke before we did');
 }

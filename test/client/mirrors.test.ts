@@ -224,3 +224,18 @@ test('a mirror that wants to be left alone is not asked before its time', async 
   await client.refresh();
   assert.equal(servers[0].requests.length, 1);
 });
+
+test('the mirror that can be asked again soonest is waited for', async (t) => {
+  const { servers, open } = await mirrorScene(t, await repository());
+  alwaysWith(servers[0], (response) => response.writeHead(503, { 'Retry-After': '3600' }).end());
+  alwaysWith(servers[1], (response) => {
+    servers[1].lies.clear();
+    response.writeHead(503, { 'Retry-After': '1' }).end();
+  });
+  const waits: number[] = [];
+  const client = await open({ patienceMs: 5000, onRetry: (_, waitMs) => waits.push(waitMs) });
+  await client.refresh();
+  assert.equal(waits.length, 1);
+  assert.ok((waits[0] ?? 0) >= 1000);
+  assert.equal(servers[0].requests.length, 1);
+});

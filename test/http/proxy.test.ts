@@ -175,22 +175,21 @@ test('a proxy that never opens the tunnel is given up, and its connection is clo
   await proxy.deserted();
 });
 
-for (const [what, answer, code] of [
-  ['refuses', 'HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nforbidden', 'http/proxy'],
-  ['breaks off', '', 'http/proxy'],
-  ['speaks before we do', 'HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil', 'http/proxy'],
-  ['speaks no HTTP', 'SSH-2.0-OpenSSH_9.9\r\n\r\n', 'http/proxy'],
-  ['sends a header without an end', `HTTP/1.1 200 OK\r\nX: ${'x'.repeat(1 << 20)}`, 'http/proxy'],
-  ['opens a tunnel to nobody', 'HTTP/1.1 200 OK\r\n\r\n', 'http/interrupted'],
-] as const) {
+const REFUSALS: readonly (readonly [what: string, answer: string, code: string, message: RegExp])[] = [
+  ['refuses', 'HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nforbidden', 'http/proxy', /it answered 403;/u],
+  ['wants a password and says 401', 'HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\n\r\npage', 'http/proxy', /password \(401\);/u],
+  ['breaks off', '', 'http/proxy', /ECONNRESET/u],
+  ['speaks before we do', 'HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil', 'http/proxy', /spoke before/u],
+  ['speaks no HTTP', 'SSH-2.0-OpenSSH_9.9\r\n\r\n', 'http/proxy', /HPE_/u],
+  ['sends a header without an end', `HTTP/1.1 200 OK\r\nX: ${'x'.repeat(1 << 20)}`, 'http/proxy', /HPE_HEADER_OVERFLOW/u],
+  ['opens a tunnel to nobody', 'HTTP/1.1 200 OK\r\n\r\n', 'http/interrupted', /broke off/u],
+];
+
+for (const [what, answer, code, message] of REFUSALS) {
   test(`a proxy that ${what} is ${code}`, async (t) => {
     const proxy = await startProxy(t, { instead: (socket) => socket.end(answer) });
-    await assert.rejects(
-      newClient(t, { proxy: proxy.url, idleTimeoutMs: 5000 }).fetchBytes(new URL('https://a.example/file'), { maxBytes: 100 }),
-      {
-        code,
-      },
-    );
+    const http = newClient(t, { proxy: proxy.url, idleTimeoutMs: 5000 });
+    await assert.rejects(http.fetchBytes(new URL('https://a.example/file'), { maxBytes: 100 }), { code, message });
     await proxy.deserted();
   });
 }

@@ -76,6 +76,7 @@ test('fetchRange() takes a part of a file whose length the server does not tell'
 
 const REFUSED: Readonly<Record<string, readonly [code: string, ailment: Ailment]>> = {
   'begins elsewhere': ['http/range', head({ 'content-range': 'bytes 101-150/1000' })],
+  'begins earlier': ['http/range', head({ 'content-range': 'bytes 99-149/1000' })],
   'ends elsewhere': ['http/range', head({ 'content-range': 'bytes 100-148/1000' })],
   'is of a longer file': ['http/range', head({ 'content-range': 'bytes 100-149/1001' })],
   'is of a shorter file': ['http/range', head({ 'content-range': 'bytes 100-149/999' })],

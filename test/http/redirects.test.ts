@@ -3,8 +3,11 @@ import assert from 'node:assert/strict';
 import type { LookupFunction } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { createHttpClient, type HttpClient, type HttpOptions } from '../../lib/http/request.ts';
+import { startAilingServer, type Answer } from '../support/ailing-server.ts';
+import { makeCertificate } from '../support/certificates.ts';
 import { redirectTo, send, startHostileServer, type HostileServer } from '../support/hostile-server.ts';
 import { startProxy } from '../support/proxy-server.ts';
+import { requireTool } from '../support/tools.ts';
 
 const FILE = Buffer.from('the file');
 
@@ -67,6 +70,19 @@ for (const location of ['https://cdn.example/', 'ftp://cdn.example/', 'file:///e
     await assert.rejects(strict.http.fetchBytes(strict.url, { maxBytes: 100 }), { code: 'http/redirected', message: /sends us to/u });
   });
 }
+
+test('a redirect from https to http is not followed, even where other hosts are allowed', async (t) => {
+  if (!requireTool(t, 'openssl')) return;
+  const tls = await makeCertificate(t, 'IP:127.0.0.1', 30);
+  const ailment = (answer: Answer): Answer => ({ ...answer, status: 302, headers: { location: 'http://1.1.1.1/file' } });
+  const origin = await startAilingServer(t, { files: new Map(), tls, ailment });
+  const http = createHttpClient({ patienceMs: 0, redirects: 'any-host', ca: tls.cert });
+  t.after(() => http.close());
+  await assert.rejects(http.fetchBytes(new URL('file', origin), { maxBytes: 100 }), {
+    code: 'http/redirected',
+    message: /sends us to http:\/\/1\.1\.1\.1\/file; expected/u,
+  });
+});
 
 /** A redirect to a public host can be followed to its end here only through a proxy, which finds it where we say. */
 test('fetchBytes() follows a redirect to another host when that is allowed, without our credentials, and not for ever', async (t) => {
