@@ -83,6 +83,7 @@ export class Mirrors {
   readonly #withTelemetry: WithTelemetry;
   readonly #contact = { made: false };
   readonly #busy = new Map<Mirror, Refused>();
+  readonly #told = new Set<string>();
   /** The one to ask first in front. */
   #order: readonly Mirror[];
 
@@ -146,7 +147,7 @@ export class Mirrors {
     if (others.length === 0) return false;
     if (others.length < this.#order.length) {
       this.#order = others;
-      this.#options.onNotice(`The mirror ${printableUrl(mirror.metadataUrl)} is not asked again: ${problem}`);
+      this.#notice(`The mirror ${printableUrl(mirror.metadataUrl)} is not asked again: ${problem}`);
     }
     return true;
   }
@@ -155,6 +156,13 @@ export class Mirrors {
   blame({ servedBy }: TargetStream, problem: string): void {
     const [suspect, ...others] = servedBy;
     if (suspect !== undefined && others.length === 0) this.drop(suspect, problem);
+  }
+
+  /** Once: a mirror that stays away is no news. */
+  #notice(notice: string): void {
+    if (this.#told.has(notice)) return;
+    this.#told.add(notice);
+    this.#options.onNotice(notice);
   }
 
   #patience(signal: AbortSignal | undefined): Patience {
@@ -238,7 +246,7 @@ export class Mirrors {
         await patience.wait(failed);
         continue;
       }
-      if (failed !== undefined) this.#options.onNotice(`No mirror that answers has ${file}, and one could not be asked: ${failed.message}`);
+      if (failed !== undefined) this.#notice(`No mirror that answers has ${file}, and one could not be asked: ${failed.message}`);
       throw missing;
     }
   }

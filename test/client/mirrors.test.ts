@@ -115,6 +115,7 @@ test('a mirror that sends what was not signed is dropped and named, and the upda
   assert.equal(client.notices.length, 1);
   assert.ok(client.notices[0]?.startsWith(`The mirror ${url} is not asked again: Cannot `), client.notices.join());
   const asked = servers[0].requests.length;
+  servers[0].lies.clear();
   await client.refresh();
   assert.equal(servers[0].requests.length, asked);
 });
@@ -238,4 +239,14 @@ test('the mirror that can be asked again soonest is waited for', async (t) => {
   assert.equal(waits.length, 1);
   assert.ok((waits[0] ?? 0) >= 1000);
   assert.equal(servers[0].requests.length, 1);
+});
+
+test('a mirror that stays away is told of once', async (t) => {
+  const { servers, open } = await mirrorScene(t, await repository());
+  down(servers[0]);
+  const client = await open();
+  for (let round = 0; round < 3; round += 1) await client.refresh();
+  assert.deepEqual(client.notices, [
+    `No mirror that answers has 2.root.json, and one could not be asked: Cannot fetch ${servers[0].url.href}metal/x86_64/2.root.json: the connection broke off after 0 bytes`,
+  ]);
 });
