@@ -35,8 +35,10 @@ export const download: CommandSpec = {
       }
       bar.done();
       return {
-        json: { target: name, file, lengthBytes: target.lengthBytes, sha256: target.sha256 },
-        lines: [`Verified and wrote ${file} (${formatBytes(target.lengthBytes)} published, SHA-256 ${target.sha256}).`],
+        json: { target: name, file, lengthBytes: target.lengthBytes, [target.digest.algorithm]: target.digest.hex },
+        lines: [
+          `Verified and wrote ${file} (${formatBytes(target.lengthBytes)} published, ${target.digest.algorithm === 'sha256' ? 'SHA-256' : 'SHA-512'} ${target.digest.hex}).`,
+        ],
       };
     });
   },

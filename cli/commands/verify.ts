@@ -27,7 +27,11 @@ export const verify: CommandSpec = {
         json: {
           roles,
           updates,
-          targets: targets.map(({ path, lengthBytes, sha256 }) => ({ path: path.memberName(), lengthBytes, sha256 })),
+          targets: targets.map(({ path, lengthBytes, digest }) => ({
+            path: path.memberName(),
+            lengthBytes,
+            [digest.algorithm]: digest.hex,
+          })),
           ...(checkedBytes === undefined ? {} : { checkedBytes }),
           traffic: client.traffic,
         },

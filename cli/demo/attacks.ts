@@ -15,7 +15,7 @@ export async function withAlteredTarget(scene: Scene): Promise<void> {
   const host = need(scene.host, 'host');
   const [update] = await host.availableUpdates({ ...scene.repository, seed: 'ignore-waves' });
   const target = await host.target(need(update, 'update').images.root);
-  const path = join(paths(scene).store, 'targets', target.path.publishedName(target.sha256));
+  const path = join(paths(scene).store, 'targets', target.path.publishedName(target.digest.hex));
   const flip = (bytes: Buffer): Uint8Array => {
     const middle = Math.floor(bytes.length / 2);
     bytes.writeUInt8(bytes.readUInt8(middle) ^ 1, middle);

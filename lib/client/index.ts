@@ -18,6 +18,6 @@ export {
   type RoleSummary,
 } from './repository-client.ts';
 export type { RollbackStore } from './rollback.ts';
-export type { VerifiedTarget } from './target.ts';
+export type { TargetDigest, VerifiedTarget } from './target.ts';
 export type { TelemetryOptions } from './telemetry.ts';
 export type { StreamOptions } from './verified-stream.ts';

@@ -42,8 +42,8 @@ const FRAMES_AHEAD = 3;
 const UNSIGNED_RAW_MAX_BYTES = 64 * 2 ** 30;
 
 /** Where a target lies below the folder of targets, as it stands in a URL. */
-function publishedPath({ path, sha256 }: VerifiedTarget): string {
-  return path.publishedName(sha256).split('/').map(encodeURIComponent).join('/');
+function publishedPath({ path, digest }: VerifiedTarget): string {
+  return path.publishedName(digest.hex).split('/').map(encodeURIComponent).join('/');
 }
 
 function streamOf(source: TargetSource, target: VerifiedTarget, { signal }: StreamOptions, etags: TargetRequest['etags']): TargetStream {
@@ -58,7 +58,8 @@ async function* receive(
   { onProgress, ...options }: StreamOptions,
   stream: TargetStream = streamOf(source, target, options, 'compared'),
 ): Chunks {
-  const digest = createHash('sha256');
+  const { algorithm, hex } = target.digest;
+  const digest = createHash(algorithm);
   let received = 0;
   for await (const chunk of stream.chunks) {
     digest.update(chunk);
@@ -66,7 +67,11 @@ async function* receive(
     onProgress?.(received);
     yield chunk;
   }
-  blaming(source, stream, () => refuseAltered(target, digest.digest('hex'), target.sha256, 'its SHA-256'));
+  blaming(source, stream, () => refuseAltered(target, digest.digest('hex'), hex, `its ${nameOf(algorithm)}`));
+}
+
+function nameOf(algorithm: VerifiedTarget['digest']['algorithm']): string {
+  return algorithm === 'sha256' ? 'SHA-256' : 'SHA-512';
 }
 
 /** A mirror that sent what was not signed is not asked again. */

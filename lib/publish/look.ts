@@ -190,7 +190,7 @@ async function targetsToCheck(
   // The manifest is what hosts decide by: it is always looked at.
   return targets.filter(({ path, sha256 }) => {
     if (path.memberName() === MANIFEST_PATH) return true;
-    return path.publishedNames(sha256).some((name) => names.has(targetPath(name)));
+    return sha256 !== undefined && path.publishedNames(sha256).some((name) => names.has(targetPath(name)));
   });
 }
 

@@ -5,7 +5,7 @@
  * them empty or starting with a dot.
  */
 import { GantryError, quote } from '../errors.ts';
-import type { Sha256Hex } from './types.ts';
+import type { Sha256Hex, Sha512Hex } from './types.ts';
 
 const SEGMENT = /^[A-Za-z0-9_+-][A-Za-z0-9._+-]*$/u;
 const MAX_LENGTH = 1024;
@@ -53,8 +53,8 @@ export class TargetPath {
   }
 
   /** Where the specification's clients look: the digest stands before the last part. */
-  publishedName(sha256: Sha256Hex): string {
-    return [...this.#segments.slice(0, -1), `${sha256}.${this.#segments.at(-1) ?? ''}`].join('/');
+  publishedName(digest: Sha256Hex | Sha512Hex): string {
+    return [...this.#segments.slice(0, -1), `${digest}.${this.#segments.at(-1) ?? ''}`].join('/');
   }
 
   /** Every name under which it must be published: tough looks for the digest before the first part (rule 13). */

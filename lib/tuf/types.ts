@@ -12,6 +12,8 @@ type Brand<T, Name extends string> = T & { readonly [brand]: Name };
 
 /** 64 lowercase hexadecimal digits. */
 export type Sha256Hex = Brand<string, 'Sha256Hex'>;
+/** 128 lowercase hexadecimal digits: other tools may sign it. */
+export type Sha512Hex = Brand<string, 'Sha512Hex'>;
 /** SHA-256 of the canonical form of a public key, 64 lowercase hexadecimal digits. */
 export type KeyId = Brand<string, 'KeyId'>;
 /** `YYYY-MM-DDTHH:MM:SSZ` when we write it; when read, the exact text that was signed. */

@@ -39,7 +39,7 @@ for (const [what, { lie, codes }] of Object.entries(LIES)) {
     const client = await scene.open();
     await client.refresh();
     const target = await imageTarget(client, 'root');
-    const published = join('targets', target.path.publishedName(target.sha256));
+    const published = join('targets', target.path.publishedName(target.digest.hex));
     const honest = await readFile(scene.stored(published));
     const file = join(scene.engineer.directory, 'image.zst');
     await writeFile(file, 'what was there before');
@@ -71,7 +71,7 @@ test('verifiedImageStream() hands out nothing of a frame that was altered', asyn
   const raw = await readFile(join(scene.engineer.directory, 'root.img'));
   // Random bytes do not compress, so the third frame starts a little behind 2 MiB.
   scene.server.lies.set(
-    target.path.publishedName(target.sha256),
+    target.path.publishedName(target.digest.hex),
     flipBit((length) => length - 100),
   );
   let received = 0;
@@ -106,7 +106,7 @@ test('a reader that stops early closes the connection and leaves nothing behind'
   const client = await scene.open();
   await client.refresh();
   const target = await imageTarget(client, 'root');
-  scene.server.lies.set(target.path.publishedName(target.sha256), stallAfter((1 << 20) + 4096));
+  scene.server.lies.set(target.path.publishedName(target.digest.hex), stallAfter((1 << 20) + 4096));
   for await (const _ of client.verifiedStream(target)) break;
   // The server learns of it a moment later.
   while (scene.server.cutByClient() === 0) await setImmediate();
@@ -118,7 +118,7 @@ test('an AbortSignal ends a download at once and leaves nothing behind', async (
   const client = await scene.open({ idleTimeoutMs: 60_000 });
   await client.refresh();
   const target = await imageTarget(client, 'root');
-  scene.server.lies.set(target.path.publishedName(target.sha256), stallAfter(1000));
+  scene.server.lies.set(target.path.publishedName(target.digest.hex), stallAfter(1000));
   const controller = new AbortController();
   const file = join(scene.engineer.directory, 'image.zst');
   const download = client.download(target, file, { signal: controller.signal, onProgress: () => controller.abort() });

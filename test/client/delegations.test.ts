@@ -27,7 +27,7 @@ function namesOf(targets: readonly { readonly path: { memberName(): string } }[]
 
 async function find(client: RepositoryClient, path: string): Promise<string> {
   return client.target(path).then(
-    ({ sha256 }) => sha256.slice(0, 4),
+    ({ digest }) => digest.hex.slice(0, 4),
     (error: { readonly code?: string }) => String(error.code),
   );
 }

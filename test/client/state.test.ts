@@ -142,12 +142,13 @@ test('target() throws client/untrusted with the reason when what is signed canno
     spec_version: '1.0.0',
     version: 2,
     expires: '2100-01-01T00:00:00Z',
-    targets: { 'a.txt': { length: 1, hashes: { sha512: '00'.repeat(64) } }, 'b.txt': { length: 1, hashes: { sha256: '00'.repeat(32) } } },
+    targets: { 'a.txt': { length: 1, hashes: { sha512: '00'.repeat(63) } }, 'b.txt': { length: 1, hashes: { sha256: '00'.repeat(32) } } },
   };
   const host = await simulatedHost(t, simulator);
   await publishTargets(simulator, signed);
   const client = await host.refreshed();
-  const refusal = /^Cannot use the target a\.txt, although it is signed: it has no sha256 of 64 lowercase hexadecimal digits$/u;
+  const refusal =
+    /^Cannot use the target a\.txt, although it is signed: it has neither a sha256 of 64 lowercase hexadecimal digits nor a sha512 of 128$/u;
   await assert.rejects(client.target('a.txt'), { code: 'client/untrusted', details: { role: 'targets' }, message: refusal });
   assert.deepEqual(
     client.targets().map(({ path }) => path.memberName()),

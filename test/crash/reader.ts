@@ -114,7 +114,7 @@ function sightOf(client: RepositoryClient): Sight {
     ...versions,
     ...client
       .targets()
-      .map(({ sha256 }) => sha256.slice(0, 8))
+      .map(({ digest }) => digest.hex.slice(0, 8))
       .toSorted(),
   ].join(' ');
 }

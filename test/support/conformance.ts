@@ -39,15 +39,15 @@ export interface Conformance {
   readonly metadataDir: string;
   readonly targetDir: string;
   /** Gives the client its first root, the first of the repository by default. @returns the exit code */
-  init(root?: Uint8Array): Promise<number>;
-  refresh(env?: Readonly<Record<string, string>>): Promise<number>;
-  download(...names: readonly string[]): Promise<number>;
+  readonly init: (root?: Uint8Array) => Promise<number>;
+  readonly refresh: (env?: Readonly<Record<string, string>>) => Promise<number>;
+  readonly download: (...names: readonly string[]) => Promise<number>;
   /** Versions on the disk, by role. */
-  trusted(): Promise<Readonly<Record<string, number>>>;
+  readonly trusted: () => Promise<Readonly<Record<string, number>>>;
   /** Metadata that was asked for since this was asked last, without its folder. */
-  asked(): readonly string[];
+  readonly asked: () => readonly string[];
   /** What was downloaded, by name. */
-  content(name: string): Promise<string>;
+  readonly content: (name: string) => Promise<string>;
 }
 
 let declared: string[] = [];

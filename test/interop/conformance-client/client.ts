@@ -78,10 +78,10 @@ async function download(client: RepositoryClient): Promise<void> {
   }
 }
 
-async function isThere(file: string, { sha256 }: VerifiedTarget): Promise<boolean> {
-  const digest = createHash('sha256');
+async function isThere(file: string, { digest: { algorithm, hex } }: VerifiedTarget): Promise<boolean> {
+  const digest = createHash(algorithm);
   return pipeline(createReadStream(file), digest).then(
-    () => digest.digest('hex') === sha256,
+    () => digest.digest('hex') === hex,
     () => false,
   );
 }
