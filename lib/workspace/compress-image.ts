@@ -8,16 +8,16 @@
  * - a form that was made before comes out of the workspace's cache.
  */
 import { GantryError, isGantryError, quote, refuseAborted } from '../errors.ts';
-import { openStableFile, type StableFile } from '../files/read.ts';
+import { openStableFile, readWholeFile, type StableFile } from '../files/read.ts';
 import { FRAMING_VERSION } from '../image/frame-codec.ts';
-import { encodeFrameTable, type Frame } from '../image/frame-table.ts';
+import { decodeFrameTable, encodeFrameTable, FRAME_TABLE_MAX_BYTES, type Frame, type TableVerity } from '../image/frame-table.ts';
 import { compressLz4, decompressLz4 } from '../image/lz4.ts';
 import { measure, measuring } from '../image/measure.ts';
 import { compressFrames, decompressZstd } from '../image/zstd.ts';
 import type { Compression, ImageKind } from '../release/names.ts';
 import { parseSha256Hex } from '../tuf/hash.ts';
 import type { CachedImage } from './image-cache.ts';
-import { addObject, type ObjectRef } from './objects.ts';
+import { addObject, objectPath, type ObjectRef } from './objects.ts';
 import { reuseOrMake } from './reuse-image.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -49,6 +49,8 @@ export interface CompressOptions {
   readonly compression: Compression;
   /** zstd level, 1 to 22. */
   readonly level: number;
+  /** The image's dm-verity tree, for its frame table. */
+  readonly verity?: TableVerity;
   readonly signal?: AbortSignal;
   readonly onProgress?: (event: PrepareProgress) => void;
 }
@@ -79,7 +81,7 @@ export async function compressImage(workspace: Workspace, options: CompressOptio
         ? await keepAsItIs(workspace, file, options)
         : await convertOrReuse(workspace, file, form, options);
     await file.assertUnchanged();
-    return { image: options.image, compression: options.compression, ...done };
+    return { image: options.image, compression: options.compression, ...(await withVerity(workspace, done, options.verity)) };
   } catch (error) {
     throw ofInput(error, options);
   } finally {
@@ -119,6 +121,13 @@ async function convert(workspace: Workspace, file: StableFile, form: InputForm, 
   const rawRef = refOf(raw.result());
   const table = encodeFrameTable({ raw: rawRef, frames });
   return { object, raw: rawRef, frames: await addObject(workspace, oneChunk(table)) };
+}
+
+/** The cache knows an image and no tree of it: what it has, and gets, is the table without. */
+async function withVerity(workspace: Workspace, form: Form, verity: TableVerity | undefined): Promise<Form> {
+  if (form.frames === undefined || verity === undefined) return form;
+  const table = decodeFrameTable(await readWholeFile(objectPath(workspace, form.frames.sha256), { maxBytes: FRAME_TABLE_MAX_BYTES }));
+  return { ...form, frames: await addObject(workspace, oneChunk(encodeFrameTable({ ...table, verity }))) };
 }
 
 function silent(options: CompressOptions): CompressOptions {

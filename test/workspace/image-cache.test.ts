@@ -5,6 +5,7 @@ import { open, readdir, readFile, rm, stat, truncate, utimes, writeFile } from '
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
+import { decodeFrameTable, type FrameTable, type TableVerity } from '../../lib/image/frame-table.ts';
 import { compressImage, type CompressedImage, type CompressOptions, type PrepareProgress } from '../../lib/workspace/compress-image.ts';
 import { createWorkspace } from '../../lib/workspace/create.ts';
 import { listCache, removeEntries } from '../../lib/workspace/image-cache.ts';
@@ -74,6 +75,22 @@ for (const compression of ['zst', 'lz4'] as const) {
     await assertObjects(one, third);
   });
 }
+
+test('compressImage() puts the dm-verity tree that it is told into the frame table, whether the image comes out of the cache or not', async (t) => {
+  const one = await scene(t);
+  const tree = (digit: string): TableVerity => ({
+    rootHash: digit.repeat(64),
+    salt: Uint8Array.of(1, 2),
+    uuid: '01234567-89ab-4def-8123-456789abcdef',
+    dataBlocks: 512,
+  });
+  const tableOf = async (verity: TableVerity | undefined): Promise<FrameTable> => {
+    const { frames } = await one.compress(verity === undefined ? {} : { verity });
+    return decodeFrameTable(await readFile(objectPath(one.workspace, frames?.sha256 ?? assert.fail('it has frames'))));
+  };
+  for (const verity of [tree('a'), tree('b'), undefined, tree('a')]) assert.deepEqual((await tableOf(verity)).verity, verity);
+  assert.equal((await one.compress({ compression: 'lz4', verity: tree('a') })).frames, undefined);
+});
 
 test('compressImage() compresses anew when the image, its end, the level or the format is another', async (t) => {
   const one = await scene(t);
