@@ -185,7 +185,7 @@ function windowAfter(window: Uint8Array, block: Uint8Array): Uint8Array {
 }
 
 interface BlockOptions {
-  /** What a linked block may look back at. */
+  /** What the block may look back at; empty when blocks are independent. */
   readonly window: Uint8Array;
   readonly turn: Turn;
 }
@@ -214,14 +214,14 @@ async function readBlock(reader: ByteReader, header: FrameHeader, { window, turn
   // The library expects how many raw bytes there may be where the frame has the block's own size.
   sized.writeUInt32LE(Math.min(header.blockBytes, storedBytes * MAX_RATIO));
   try {
-    return await decodeBlock(sized, header.linked ? window : undefined, turn);
+    return await decodeBlock(sized, window, turn);
   } catch (cause) {
     throw badLz4(at, 'a block is damaged', cause);
   }
 }
 
 /** Decompressed here and now: a thread would cost more than it saves. */
-async function decodeBlock(sized: Uint8Array, window: Uint8Array | undefined, turn: Turn): Promise<Uint8Array> {
+async function decodeBlock(sized: Uint8Array, window: Uint8Array, turn: Turn): Promise<Uint8Array> {
   const { uncompressSync } = await import('lz4-napi');
   const raw = uncompressSync(sized, window);
   turn.rawBytes += raw.length;

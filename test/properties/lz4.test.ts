@@ -214,3 +214,14 @@ test('decompressLz4() refuses lengths and distances that lie outside of a block'
     await assert.rejects(decode(block), { code: 'image/bad-lz4', message: /damaged/u }, what);
   }
 });
+
+test('decompressLz4() lets linked blocks look back into those before, and independent ones not', async () => {
+  const first: Block = { sequences: [], last: Buffer.from('wxyz'), stored: true };
+  const second: Block = { sequences: [{ literals: EMPTY, distance: 4, matchBytes: 4 }], last: Buffer.from('!'), stored: false };
+  const frame = { linked: true, blockChecksum: false, contentChecksum: false, contentSize: false, blocks: [first, second] };
+  const [linked] = await encodeFrame(frame);
+  const decode = async (file: Buffer): Promise<string> => (await collect(decompressLz4(inChunks(file, 10), { maxBytes: 99 }))).toString();
+  assert.equal(await decode(linked), 'wxyzwxyz!');
+  const [header] = await encodeFrame({ ...frame, linked: false, blocks: [] });
+  await assert.rejects(decode(Buffer.concat([header.subarray(0, 7), linked.subarray(7)])), { code: 'image/bad-lz4', message: /damaged/u });
+});
