@@ -101,6 +101,18 @@ export interface ErrorDetails {
   'image/too-long': { readonly maxBytes: number };
   'image/not-blocks': { readonly blockBytes: number };
   'image/worker-died': { readonly why: string };
+  'image/wrong-length': { readonly expectedBytes: number; readonly receivedBytes: number };
+  'image/bad-verity': { readonly at: string };
+  'image/verity-mismatch': {
+    /** What does not fit: to what was asked for, to the image, to the level above, to its digest. */
+    readonly part: 'root-hash' | 'superblock' | 'tree' | 'data';
+    readonly level?: number;
+    /** The first one: of the level, or of the data. */
+    readonly block?: number;
+    /** Blocks of data that do not fit, where all of them were looked for. */
+    readonly wrong?: number;
+  };
+  'image/root-hash': { readonly path: string; readonly expected: string; readonly found: readonly string[] };
 
   // repository
   'repository/root-chain': { readonly version: number };

@@ -1,7 +1,7 @@
 /**
  * Partition images of real content, made from files that every machine with Node has: Node itself, the libraries it has
  * loaded, and this package. The root image is a tar archive padded to whole 4 KiB blocks; the hash image is its real
- * dm-verity tree.
+ * dm-verity tree, and the boot image names its root hash as Bottlerocket's does.
  */
 import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { pack, type Pack } from 'tar-stream';
 import { createAtomicWriter } from '../../lib/files/atomic.ts';
 import { openStableFile } from '../../lib/files/read.ts';
-import { buildVerityTree } from '../../lib/image/verity.ts';
+import { buildVerityTree, verityIdentityOf, type VerityTree } from '../../lib/image/verity.ts';
 
 const MIB = 1 << 20;
 const BLOCK = 4096;
@@ -30,10 +30,18 @@ export async function writeDemoImages(directory: string, version: string): Promi
   const images = { boot: join(directory, 'boot.img'), root: join(directory, 'root.img'), hash: join(directory, 'hash.img') };
   const files = await realFiles();
   const osRelease = `NAME="Gantry demo"\nVERSION_ID=${version}\n`;
-  await writeArchive(images.boot, { osRelease, files: files.toReversed(), sizeBytes: BOOT_IMAGE_BYTES });
-  await writeArchive(images.root, { osRelease, files, sizeBytes: ROOT_IMAGE_BYTES });
-  await writeVerity(images);
+  await writeArchive(images.root, { first: ['etc/os-release', osRelease], files, sizeBytes: ROOT_IMAGE_BYTES });
+  const grub = grubConfig(await writeVerity(images));
+  await writeArchive(images.boot, { first: ['grub/grub.cfg', grub], files: files.toReversed(), sizeBytes: BOOT_IMAGE_BYTES });
   return images;
+}
+
+function grubConfig({ rootHash, superblock }: VerityTree): string {
+  const { dataBlocks, salt } = superblock;
+  const devices = 'PARTUUID=$boot_uuid/PARTNROFF=1 PARTUUID=$boot_uuid/PARTNROFF=2';
+  const target = `verity 1 ${devices} ${BLOCK} ${BLOCK} ${dataBlocks} 1 sha256 ${rootHash} ${Buffer.from(salt).toString('hex')}`;
+  const table = `root,,,ro,0 ${(dataBlocks * BLOCK) / 512} ${target} 2 restart_on_corruption ignore_zero_blocks`;
+  return `linux /vmlinuz root=/dev/dm-0 dm-mod.create="${table}"\n`;
 }
 
 /** Largest first, so that the same files fill the image on every run. */
@@ -61,10 +69,14 @@ async function packageFiles(): Promise<readonly string[]> {
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 }
 
-async function writeArchive(
-  path: string,
-  options: { readonly osRelease: string; readonly files: readonly string[]; readonly sizeBytes: number },
-): Promise<void> {
+interface Content {
+  /** A small file, in front of the others. */
+  readonly first: readonly [name: string, text: string];
+  readonly files: readonly string[];
+  readonly sizeBytes: number;
+}
+
+async function writeArchive(path: string, options: Content): Promise<void> {
   const archive = pack();
   const filling = fill(archive, options).then(
     () => archive.finalize(),
@@ -89,12 +101,9 @@ async function writeArchive(
 }
 
 /** Adds files until the archive has its size; the last one is cut. */
-async function fill(
-  archive: Pack,
-  { osRelease, files, sizeBytes }: { readonly osRelease: string; readonly files: readonly string[]; readonly sizeBytes: number },
-): Promise<void> {
+async function fill(archive: Pack, { first: [name, text], files, sizeBytes }: Content): Promise<void> {
   const mtime = new Date(0);
-  archive.entry({ name: 'etc/os-release', mtime }, osRelease);
+  archive.entry({ name, mtime }, text);
   let left = sizeBytes - BLOCK;
   while (left > 0) {
     for (const file of files) {
@@ -110,13 +119,14 @@ async function fill(
   }
 }
 
-async function writeVerity(images: DemoImages): Promise<void> {
+async function writeVerity(images: DemoImages): Promise<VerityTree> {
   const root = await openStableFile(images.root);
   const writer = await createAtomicWriter(images.hash, { overwrite: 'replace' });
   try {
-    const tree = await buildVerityTree(root.read(), { salt: new Uint8Array(32), uuid: '00000000-0000-4000-8000-000000000000' });
-    for (const block of tree.image) await writer.write(block);
+    const options = { ...verityIdentityOf('demo-os'), imageBytes: root.lengthBytes };
+    const tree = await buildVerityTree(root.read(), options, async (bytes, position) => writer.write(bytes, position));
     await writer.commit();
+    return tree;
   } catch (error) {
     await writer.discard();
     throw error;

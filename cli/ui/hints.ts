@@ -103,6 +103,10 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'image/too-long': LOOK,
   'image/not-blocks': 'pad the image to whole blocks of 4096 bytes',
   'image/worker-died': RETRY,
+  'image/wrong-length': 'wait until the image is built, then run the same command again',
+  'image/bad-verity': 'build it from the root image: gantry image verity build ROOT -o HASH; --no-verity-check releases without a tree',
+  'image/verity-mismatch': 'build both again from one root image: gantry image verity build ROOT -o HASH',
+  'image/root-hash': 'build the boot image again with this root hash; --no-verity-check releases them as they are',
 
   'repository/root-chain': LOOK,
   'repository/expired': 'gantry refresh && gantry sign && gantry publish',

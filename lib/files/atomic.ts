@@ -14,7 +14,8 @@ import { GantryError, quote } from '../errors.ts';
 import { fromSystemError } from './system-error.ts';
 
 export interface AtomicWriter {
-  write(chunk: Uint8Array): Promise<void>;
+  /** @param position where in the file; without one for any chunk, each goes behind the one before */
+  write(chunk: Uint8Array, position?: number): Promise<void>;
   /** Syncs, and gives the bytes their name. @throws GantryError `files/exists` when overwriting is refused */
   commit(): Promise<void>;
   /** Forgets the bytes; harmless after a commit. */
@@ -55,9 +56,12 @@ export async function createAtomicWriter(
   return {
     discard,
     [Symbol.asyncDispose]: discard,
-    write: async (chunk) =>
+    write: async (chunk, position) =>
       whileOpen(async (file) => {
-        for (let done = 0; done < chunk.length;) done += (await file.write(chunk, done)).bytesWritten;
+        for (let done = 0; done < chunk.length;) {
+          const at = position === undefined ? null : position + done;
+          done += (await file.write(chunk, done, chunk.length - done, at)).bytesWritten;
+        }
       }),
     commit: async () => {
       try {

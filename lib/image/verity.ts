@@ -1,117 +1,117 @@
 /**
- * dm-verity hash trees as `veritysetup format` writes them: superblock version 1, hash type 1, SHA-256, 4 KiB blocks.
+ * dm-verity hash trees, bit by bit as `veritysetup format` writes them.
  *
- * Layout of the hash image: the superblock in its own block, then the levels of the tree from the top down; a level is the
- * salted digests of the blocks below it, in blocks of 128, the last one padded with zeros.
+ * Rules:
+ * - the image is read once, from one end to the other; its digests go where they belong as they come, because their places follow from
+ *   its length, and only the levels above them are held: one byte for 16 KiB of the image;
+ * - nothing is random here: salt and UUID come in as arguments, and the same arguments give the same bytes.
  */
 import { createHash } from 'node:crypto';
 import { GantryError } from '../errors.ts';
-import { blocksOf } from './blocks.ts';
+import { digestBlocks } from './verity-hash.ts';
+import { verityImageBytes, verityLevels } from './verity-layout.ts';
+import { LeafHasher, refuseNotBlocks } from './verity-leaves.ts';
+import { BLOCK_BYTES, checkSuperblock, DIGEST_BYTES, encodeSuperblock, type VeritySuperblock } from './verity-superblock.ts';
 
-const BLOCK_BYTES = 4096;
-const DIGEST_BYTES = 32;
-const PER_BLOCK = BLOCK_BYTES / DIGEST_BYTES;
-const SALT_MAX_BYTES = 256;
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/u;
+export { verityImageBytes } from './verity-layout.ts';
 
 export interface VerityOptions {
   /** At most 256 bytes; veritysetup's default has 32. */
   readonly salt: Uint8Array;
+  /** In lower case. */
   readonly uuid: string;
+  /** The length of the raw image. */
+  readonly imageBytes: number;
+  readonly signal?: AbortSignal;
 }
 
+/** A place in the hash image, and what stands there. */
+export type WriteAt = (bytes: Uint8Array, position: number) => Promise<void>;
+
 export interface VerityTree {
-  /** The hash image, block by block. */
-  readonly image: readonly Uint8Array[];
+  readonly superblock: VeritySuperblock;
   /** What the kernel is told: 64 hexadecimal digits. */
   readonly rootHash: string;
-  readonly dataBlocks: number;
+  /** The length of the hash image, without what may follow the tree. */
+  readonly treeBytes: number;
 }
 
 /**
- * The tree of a raw image of whole 4 KiB blocks. It is held in memory: 0.8 % of the image.
+ * Builds the tree of a raw image.
  *
- * @throws GantryError `image/empty`, `image/not-blocks`
+ * @param write is handed every byte of the hash image once, in no particular order
+ * @throws GantryError `image/empty`, `image/not-blocks`, `image/wrong-length` when the source has not the announced length, `aborted`;
+ * RangeError for a salt or a UUID that cannot stand in a superblock
  */
-export async function buildVerityTree(source: AsyncIterable<Uint8Array>, options: VerityOptions): Promise<VerityTree> {
-  if (options.salt.length > SALT_MAX_BYTES) throw new RangeError(`a salt has at most ${SALT_MAX_BYTES} bytes`);
-  if (!UUID.test(options.uuid)) throw new RangeError('a UUID has the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx');
-  const leaves: Buffer[] = [];
-  for await (const chunk of blocksOf(source, BLOCK_BYTES * PER_BLOCK)) {
-    if (chunk.length % BLOCK_BYTES !== 0) {
-      throw new GantryError(
-        'image/not-blocks',
-        `Cannot build a verity tree: the image ends with a part of a block; expected whole blocks of ${BLOCK_BYTES} bytes`,
-        {
-          blockBytes: BLOCK_BYTES,
-        },
-      );
-    }
-    leaves.push(digestsOf(chunk, options.salt));
+export async function buildVerityTree(source: AsyncIterable<Uint8Array>, options: VerityOptions, write: WriteAt): Promise<VerityTree> {
+  const { salt, uuid, imageBytes, signal } = options;
+  if (imageBytes === 0) throw new GantryError('image/empty', 'Cannot build a verity tree: the image is empty', { what: 'image' });
+  refuseNotBlocks(imageBytes);
+  const superblock = { salt, uuid, dataBlocks: imageBytes / BLOCK_BYTES };
+  checkSuperblock(superblock);
+  const levels = verityLevels(superblock.dataBlocks);
+  const leaves = levels.at(-1);
+  let above: Uint8Array[] = [];
+  const hasher = new LeafHasher({
+    salt,
+    signal,
+    async onLeaves(digests, firstBlock) {
+      if (leaves === undefined) above.push(digests);
+      else {
+        const blocks = padded(digests);
+        await write(blocks, leaves.position + firstBlock * DIGEST_BYTES);
+        above.push(digestBlocks(blocks, salt));
+      }
+    },
+  });
+  let bytes = 0;
+  for await (const chunk of source) {
+    bytes += chunk.length;
+    if (bytes > imageBytes) break;
+    await hasher.write(chunk);
   }
-  const [first] = leaves;
-  if (first === undefined) throw new GantryError('image/empty', 'Cannot build a verity tree: the image is empty', { what: 'image' });
-  const dataBlocks = (leaves.length - 1) * PER_BLOCK + (leaves.at(-1)?.length ?? 0) / DIGEST_BYTES;
-  const levels: Buffer[][] = [];
-  let digests = leaves;
-  // One data block has no level at all: its digest is the root hash.
-  while (!(digests.length === 1 && digests[0]?.length === DIGEST_BYTES)) {
-    const level = digests.map(padded);
-    levels.unshift(level);
-    digests = grouped(level, options.salt);
+  if (bytes !== imageBytes) throw wrongLength(bytes, imageBytes);
+  await hasher.end();
+  for (const { position } of levels.slice(0, -1).toReversed()) {
+    const blocks = padded(Buffer.concat(above));
+    await write(blocks, position);
+    above = [digestBlocks(blocks, salt)];
   }
-  const rootHash = (digests[0] ?? first).toString('hex');
-  return { image: [superblock(dataBlocks, options), ...levels.flat()], rootHash, dataBlocks };
+  await write(encodeSuperblock(superblock), 0);
+  return { superblock, rootHash: Buffer.concat(above).toString('hex'), treeBytes: verityImageBytes(imageBytes) };
 }
 
-/** The length of the hash image of a raw image, as `buildVerityTree` and veritysetup make it. @param rawBytes whole blocks */
-export function verityImageBytes(rawBytes: number): number {
-  let blocks = 1;
-  for (let level = Math.ceil(rawBytes / BLOCK_BYTES); level > 1;) {
-    level = Math.ceil(level / PER_BLOCK);
-    blocks += level;
-  }
-  return blocks * BLOCK_BYTES;
+/**
+ * A salt and a UUID that are the same for every build of one product, so that two trees of it differ only where its images do.
+ *
+ * The salt is the SHA-256 of the line `gantry verity salt 1` and a line with the name; the UUID is made of the first 16 bytes of the
+ * same with `uuid`, and marked as version 8 (RFC 9562).
+ *
+ * @param name for example `my-os/metal/x86_64`
+ */
+export function verityIdentityOf(name: string): Pick<VerityOptions, 'salt' | 'uuid'> {
+  const digestOf = (what: string): Buffer => createHash('sha256').update(`gantry verity ${what} 1\n${name}\n`).digest();
+  return { salt: digestOf('salt'), uuid: uuidOf(digestOf('uuid')) };
 }
 
-function digestsOf(blocks: Uint8Array, salt: Uint8Array): Buffer {
-  const digests = Buffer.alloc((blocks.length / BLOCK_BYTES) * DIGEST_BYTES);
-  for (let index = 0; index * BLOCK_BYTES < blocks.length; index += 1) {
-    const block = blocks.subarray(index * BLOCK_BYTES, (index + 1) * BLOCK_BYTES);
-    createHash('sha256')
-      .update(salt)
-      .update(block)
-      .digest()
-      .copy(digests, index * DIGEST_BYTES);
-  }
-  return digests;
+/** @param bytes 16 or more, all but 6 bits of them used */
+function uuidOf(bytes: Uint8Array): string {
+  const id = Buffer.from(bytes.subarray(0, 16));
+  id.writeUInt8((id.readUInt8(6) & 0x0f) | 0x80, 6);
+  id.writeUInt8((id.readUInt8(8) & 0x3f) | 0x80, 8);
+  const hex = id.toString('hex');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
 
-/** The digests of a level's blocks, in groups that fill a block of the level above. */
-function grouped(level: readonly Buffer[], salt: Uint8Array): Buffer[] {
-  const groups: Buffer[] = [];
-  for (let start = 0; start < level.length; start += PER_BLOCK) {
-    groups.push(Buffer.concat(level.slice(start, start + PER_BLOCK).map((block) => digestsOf(block, salt))));
-  }
-  return groups;
+function padded(digests: Uint8Array): Uint8Array {
+  const over = digests.length % BLOCK_BYTES;
+  return over === 0 ? digests : Buffer.concat([digests], digests.length + BLOCK_BYTES - over);
 }
 
-function padded(digests: Buffer): Buffer {
-  return Buffer.concat([digests], BLOCK_BYTES);
-}
-
-/** cryptsetup's verity superblock: little-endian, 512 bytes, in a block of its own. */
-function superblock(dataBlocks: number, { salt, uuid }: VerityOptions): Buffer {
-  const block = Buffer.alloc(BLOCK_BYTES);
-  block.write('verity\0\0', 0, 'latin1');
-  block.writeUInt32LE(1, 8);
-  block.writeUInt32LE(1, 12);
-  block.write(uuid.replaceAll('-', ''), 16, 'hex');
-  block.write('sha256', 32, 'latin1');
-  block.writeUInt32LE(BLOCK_BYTES, 64);
-  block.writeUInt32LE(BLOCK_BYTES, 68);
-  block.writeBigUInt64LE(BigInt(dataBlocks), 72);
-  block.writeUInt16LE(salt.length, 80);
-  block.set(salt, 88);
-  return block;
+function wrongLength(receivedBytes: number, expectedBytes: number): GantryError {
+  const found = receivedBytes > expectedBytes ? 'more bytes' : `${receivedBytes} bytes`;
+  return new GantryError('image/wrong-length', `Cannot build a verity tree: the image has ${found}; expected ${expectedBytes}`, {
+    expectedBytes,
+    receivedBytes,
+  });
 }

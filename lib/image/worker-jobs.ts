@@ -15,16 +15,19 @@ import {
   type DecompressFrameInput,
   type DecompressFrameOutput,
 } from './frame-codec.ts';
+import { hashBlocksJob, type HashBlocksInput, type HashBlocksOutput } from './verity-hash.ts';
 import type { Job } from './worker-serve.ts';
 
 export interface Jobs {
   readonly 'compress-frame': Job<CompressFrameInput, CompressFrameOutput>;
   readonly 'decompress-frame': Job<DecompressFrameInput, DecompressFrameOutput>;
+  readonly 'hash-blocks': Job<HashBlocksInput, HashBlocksOutput>;
   readonly 'hash-bytes': Job<Uint8Array, string>;
 }
 
 export const JOBS: Jobs = {
   'compress-frame': compressFrameJob,
   'decompress-frame': decompressFrameJob,
+  'hash-blocks': hashBlocksJob,
   'hash-bytes': hashBytesJob,
 };

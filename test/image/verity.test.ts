@@ -5,14 +5,13 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { buildVerityTree } from '../../lib/image/verity.ts';
+import { buildVerityTree, verityIdentityOf } from '../../lib/image/verity.ts';
 import { imageBytes, inChunks } from '../support/bytes.ts';
 import { temporaryDirectory } from '../support/engineer.ts';
 import { requireTool } from '../support/tools.ts';
+import { SALT, treeOf, UUID } from '../support/verity.ts';
 
 const run = promisify(execFile);
-const UUID = '6fd8bd60-7fd2-4fca-b0b5-c7a0ae9b2d6f';
-const SALT = Buffer.from('00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff', 'hex');
 const BLOCK = 4096;
 
 /** At the edges of a level: 128 digests fill a block, 128 × 128 two levels. */
@@ -39,37 +38,72 @@ for (const [blocks, salt] of CASES) {
     await writeFile(imagePath, image);
     const hex = salt.length === 0 ? '-' : Buffer.from(salt).toString('hex');
     const { stdout } = await run('veritysetup', ['format', imagePath, theirs, '--salt', hex, '--uuid', UUID]);
-    const tree = await buildVerityTree(inChunks(image, 100_000), { salt, uuid: UUID });
+    const tree = await treeOf(image, { salt });
     assert.equal(tree.rootHash, /Root hash:\s+([0-9a-f]{64})/u.exec(stdout)?.[1]);
-    assert.equal(tree.dataBlocks, blocks);
-    const ours = Buffer.concat(tree.image);
-    assert.ok(ours.equals(await readFile(theirs)), 'the hash images differ');
+    assert.equal(tree.superblock.dataBlocks, blocks);
+    assert.ok(tree.hashImage.equals(await readFile(theirs)), 'the hash images differ');
+    assert.equal(tree.treeBytes, tree.hashImage.length);
     const path = join(directory, 'ours');
-    await writeFile(path, ours);
+    await writeFile(path, tree.hashImage);
     await run('veritysetup', ['verify', imagePath, path, tree.rootHash]);
   });
 }
 
 test('buildVerityTree() gives the same tree whatever the chunks are', async () => {
-  const image = imageBytes(200 * BLOCK);
-  const one = await buildVerityTree(inChunks(image, 1000), { salt: SALT, uuid: UUID });
-  assert.deepEqual(await buildVerityTree(inChunks(image, image.length), { salt: SALT, uuid: UUID }), one);
+  const image = imageBytes(600 * BLOCK + 12 * BLOCK);
+  const one = await treeOf(image, { chunkBytes: 1000 });
+  assert.deepEqual(await treeOf(image, { chunkBytes: image.length }), one);
 });
 
-test('buildVerityTree() says image/not-blocks or image/empty when the image is not whole blocks', async () => {
+test('buildVerityTree() says image/not-blocks or image/empty before it reads an image that is not whole blocks', async () => {
+  const options = (imageBytesThere: number): Parameters<typeof buildVerityTree>[1] => ({
+    salt: SALT,
+    uuid: UUID,
+    imageBytes: imageBytesThere,
+  });
+  const nothing = async (): Promise<void> => assert.fail('it wrote something');
   for (const length of [1, BLOCK - 1, BLOCK + 1, 128 * BLOCK + 512]) {
-    await assert.rejects(buildVerityTree(inChunks(Buffer.alloc(length), 5000), { salt: SALT, uuid: UUID }), {
+    await assert.rejects(buildVerityTree(inChunks(Buffer.alloc(length), 5000), options(length), nothing), {
       code: 'image/not-blocks',
       details: { blockBytes: BLOCK },
     });
   }
-  await assert.rejects(buildVerityTree(inChunks(Buffer.alloc(0), 1), { salt: SALT, uuid: UUID }), { code: 'image/empty' });
+  await assert.rejects(buildVerityTree(inChunks(Buffer.alloc(0), 1), options(0), nothing), { code: 'image/empty' });
+});
+
+test('buildVerityTree() says image/wrong-length when more or less comes than was announced', async () => {
+  const options = { salt: SALT, uuid: UUID, imageBytes: 300 * BLOCK };
+  for (const receivedBytes of [0, BLOCK, 300 * BLOCK - 1, 300 * BLOCK + 1, 301 * BLOCK]) {
+    await assert.rejects(
+      buildVerityTree(inChunks(Buffer.alloc(receivedBytes), 301 * BLOCK), options, async () => undefined),
+      { code: 'image/wrong-length', details: { expectedBytes: 300 * BLOCK, receivedBytes } },
+    );
+  }
+});
+
+test('buildVerityTree() stops when it is told to', async () => {
+  const controller = new AbortController();
+  controller.abort();
+  const options = { salt: SALT, uuid: UUID, imageBytes: 300 * BLOCK, signal: controller.signal };
+  await assert.rejects(
+    buildVerityTree(inChunks(Buffer.alloc(300 * BLOCK), BLOCK), options, async () => undefined),
+    { code: 'aborted' },
+  );
 });
 
 test('buildVerityTree() throws a RangeError when the salt or the UUID cannot stand in a superblock', async () => {
   const image = Buffer.alloc(BLOCK);
-  await assert.rejects(buildVerityTree(inChunks(image, BLOCK), { salt: Buffer.alloc(257), uuid: UUID }), RangeError);
+  await assert.rejects(treeOf(image, { salt: Buffer.alloc(257) }), RangeError);
   for (const uuid of ['', 'x', UUID.toUpperCase(), UUID.replaceAll('-', ''), `${UUID}0`]) {
-    await assert.rejects(buildVerityTree(inChunks(image, BLOCK), { salt: SALT, uuid }), RangeError);
+    await assert.rejects(treeOf(image, { uuid }), RangeError);
   }
+});
+
+test('verityIdentityOf() gives a product the salt that its documentation computes, and each product another one', () => {
+  const { salt, uuid } = verityIdentityOf('my-os/metal/x86_64');
+  // printf 'gantry verity salt 1\nmy-os/metal/x86_64\n' | sha256sum
+  assert.equal(Buffer.from(salt).toString('hex'), 'b64d84fd6b1dd8a85ec2b205745f247ae37de5dcb592d9c5f4e5a4297118ac3e');
+  assert.match(uuid, /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/u);
+  assert.deepEqual(verityIdentityOf('my-os/metal/x86_64'), { salt, uuid });
+  assert.notDeepEqual(verityIdentityOf('my-os/metal/aarch64'), { salt, uuid });
 });
