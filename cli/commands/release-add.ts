@@ -26,6 +26,7 @@ const imageOptions: readonly OptionSpec[] = [
     choices: ['zstd', 'lz4', 'both'],
   },
   { flags: '--level <n>', description: 'zstd level, 1 to 22', default: '3' },
+  { flags: '--no-verity-check', description: 'do not look whether boot, root and hash image belong together' },
   { flags: '--build <id>', description: 'part of the target names (default: from the root image)' },
 ];
 
@@ -128,6 +129,10 @@ function describe({ release, repository, warnings }: AddedRelease & { readonly r
     `Drafted release ${release.version} of ${repository.variant}/${repository.arch}: ${formatBytes(release.rawBytes)} of images, ${formatBytes(release.publishedBytes)} to publish.`,
     ...table(rows, { head: ['  target', 'size'], right: [1] }),
     ...(release.asTheyAre.length === 0 ? [] : ['', `Compressed already and published as they are: ${release.asTheyAre.join(', ')}.`]),
+    '',
+    release.rootHash === undefined
+      ? 'Whether boot, root and hash image belong together was not looked at.'
+      : `The hash image is the tree of the root image; root hash ${release.rootHash}.`,
     ...(release.reused.length === 0 ? [] : ['', `Compressed before and taken from the cache: ${release.reused.join(', ')}.`]),
     ...(warnings.length === 0 ? [] : ['', ...describeFindings(warnings)]),
   ];
@@ -138,7 +143,7 @@ async function sharedInput(
   context: Context,
   options: OptionValues,
   version: string,
-): Promise<Pick<ReleaseInput, 'version' | 'compression' | 'level' | 'build' | 'about' | 'signal'>> {
+): Promise<Pick<ReleaseInput, 'version' | 'compression' | 'level' | 'build' | 'about' | 'verity' | 'signal'>> {
   const compression = textOption(options, 'compression');
   const build = textOption(options, 'build');
   return {
@@ -147,6 +152,8 @@ async function sharedInput(
     level: numberOption(options, 'level', { min: 1, max: 22 }) ?? 3,
     ...(build === undefined ? {} : { build }),
     about: await aboutOf(context, options),
+    // commander's way with options that begin with --no.
+    verity: options['verityCheck'] === false ? 'skip' : 'check',
     signal: context.signal,
   };
 }

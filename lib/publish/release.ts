@@ -42,7 +42,7 @@ export async function addRelease(workspace: Workspace, store: Store, input: Rele
     treeBytes: verityImageBytes,
     published: live.trusted.manifest,
   });
-  return { release, draft, warnings, draftPath: await saveDraft(workspace, input.repository, draft) };
+  return { release, draft, warnings: [...release.findings, ...warnings], draftPath: await saveDraft(workspace, input.repository, draft) };
 }
 
 /**
@@ -50,7 +50,8 @@ export async function addRelease(workspace: Workspace, store: Store, input: Rele
  * that the files are there.
  *
  * @returns what is live, the changes of a draft that waits, and the update as it will be, but for the build in its image names
- * @throws GantryError `release/…`, `tuf/bad-target-path`, `files/missing`, `files/not-readable`, `image/empty`
+ * @throws GantryError `release/…`, `tuf/bad-target-path`, `files/missing`, `files/not-readable`, `image/empty`, `image/…` when boot, root and
+ * hash image do not belong together as far as that is seen without reading the root image
  */
 export async function checkRelease(
   workspace: Workspace,

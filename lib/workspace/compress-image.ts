@@ -7,16 +7,17 @@
  * - zstd is always framed anew: hosts verify frame by frame, with a table that only we make;
  * - a form that was made before comes out of the workspace's cache.
  */
-import { GantryError, isGantryError, quote, refuseAborted } from '../errors.ts';
-import { openStableFile, readWholeFile, type StableFile } from '../files/read.ts';
+import { quote } from '../errors.ts';
+import { readWholeFile } from '../files/read.ts';
 import { FRAMING_VERSION } from '../image/frame-codec.ts';
 import { decodeFrameTable, encodeFrameTable, FRAME_TABLE_MAX_BYTES, type Frame, type TableVerity } from '../image/frame-table.ts';
-import { compressLz4, decompressLz4 } from '../image/lz4.ts';
+import { compressLz4 } from '../image/lz4.ts';
 import { measure, measuring } from '../image/measure.ts';
-import { compressFrames, decompressZstd } from '../image/zstd.ts';
+import { compressFrames } from '../image/zstd.ts';
 import type { Compression, ImageKind } from '../release/names.ts';
 import { parseSha256Hex } from '../tuf/hash.ts';
-import type { CachedImage } from './image-cache.ts';
+import type { CachedImage, VerityMark } from './image-cache.ts';
+import { withImageFile, type ImageFile } from './image-file.ts';
 import { addObject, objectPath, type ObjectRef } from './objects.ts';
 import { reuseOrMake } from './reuse-image.ts';
 import type { Workspace } from './workspace.ts';
@@ -53,77 +54,82 @@ export interface CompressOptions {
   readonly verity?: TableVerity;
   readonly signal?: AbortSignal;
   readonly onProgress?: (event: PrepareProgress) => void;
+  readonly inspection?: Inspection;
+}
+
+/** Somebody who looks at the raw image in passing. */
+export interface Inspection {
+  /** What is known once it has passed; a form in the cache of which it is known needs no other look. */
+  readonly mark: VerityMark;
+  /** What it throws ends the work. */
+  readonly inspect: (raw: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
 }
 
 /** One more when lz4.ts makes other bytes of the same input. */
 const LZ4_FORM = 'lz4-v1';
 const CHUNK_BYTES = 1 << 20;
 
-type InputForm = 'raw' | Compression;
-
-/** No partition is larger, and no bomb fills the disk. */
-const RAW_MAX_BYTES = 2 ** 40;
-const MAGIC: readonly (readonly [InputForm, string])[] = [
-  ['lz4', '04224d18'],
-  ['zst', '28b52ffd'],
-];
-
 /**
  * @throws GantryError `files/missing`, `files/not-readable`, `files/changed`, `files/disk-full`, `image/empty`; `image/bad-input` when a
  * compressed file cannot be decompressed
  */
 export async function compressImage(workspace: Workspace, options: CompressOptions): Promise<CompressedImage> {
-  const file = await openStableFile(options.path);
-  try {
-    const form = await formOf(file);
-    const done =
-      form === 'lz4' && options.compression === 'lz4'
-        ? await keepAsItIs(workspace, file, options)
-        : await convertOrReuse(workspace, file, form, options);
-    await file.assertUnchanged();
-    return { image: options.image, compression: options.compression, ...(await withVerity(workspace, done, options.verity)) };
-  } catch (error) {
-    throw ofInput(error, options);
-  } finally {
-    await file.close();
-  }
+  const { image, path, compression } = options;
+  return withImageFile(
+    path,
+    async (input) => {
+      const isKept = input.form === 'lz4' && compression === 'lz4';
+      const done = isKept ? await keepAsItIs(workspace, input, options) : await convertOrReuse(workspace, input, options);
+      return { image, compression, ...(await withVerity(workspace, done, options.verity)) };
+    },
+    `release ${quote(path)} as the ${image} image`,
+  );
 }
 
-async function keepAsItIs(workspace: Workspace, file: StableFile, options: CompressOptions): Promise<Form> {
-  const object = await addObject(workspace, file.read());
-  return { object, raw: refOf(await measure(rawBytes(file, 'lz4', options))), asItIs: true, reused: false };
+async function keepAsItIs(workspace: Workspace, input: ImageFile, options: CompressOptions): Promise<Form> {
+  const object = await addObject(workspace, input.file.read());
+  return { object, raw: refOf(await measure(inspected(rawBytes(input, options), options))), asItIs: true, reused: false };
 }
 
 type Form = Omit<CompressedImage, 'image' | 'compression'>;
 
-async function convertOrReuse(workspace: Workspace, file: StableFile, form: InputForm, options: CompressOptions): Promise<Form> {
-  const { signal, compression, level } = options;
-  const done = await reuseOrMake(workspace, {
+async function convertOrReuse(workspace: Workspace, input: ImageFile, options: CompressOptions): Promise<Form> {
+  const { signal, compression, level, inspection } = options;
+  const { verity, ...done } = await reuseOrMake(workspace, {
     form: compression === 'lz4' ? LZ4_FORM : `zst-l${level}-v${FRAMING_VERSION}-${process.versions['zstd'] ?? 'unknown'}`,
     ...(signal === undefined ? {} : { signal }),
-    raw: (why) => rawBytes(file, form, why === 'check' ? options : silent(options), 'check'),
-    make: async () => convert(workspace, file, form, options),
+    raw: (why) => rawBytes(input, why === 'check' ? options : silent(options), 'check'),
+    make: async () => convert(workspace, input, options),
   });
+  if (done.reused && inspection !== undefined && !isSameMark(verity, inspection.mark)) {
+    for await (const _ of inspected(rawBytes(input, silent(options), 'check'), options));
+  }
   return { ...done, asItIs: false };
 }
 
-async function convert(workspace: Workspace, file: StableFile, form: InputForm, options: CompressOptions): Promise<CachedImage> {
+function isSameMark(one: VerityMark | undefined, other: VerityMark): boolean {
+  return one !== undefined && one.rootHash === other.rootHash && one.salt === other.salt && one.dataBlocks === other.dataBlocks;
+}
+
+async function convert(workspace: Workspace, input: ImageFile, options: CompressOptions): Promise<CachedImage> {
   const signal = options.signal === undefined ? {} : { signal: options.signal };
-  const raw = measuring(rawBytes(file, form, options));
+  const raw = measuring(inspected(rawBytes(input, options), options));
+  const verity = options.inspection === undefined ? {} : { verity: options.inspection.mark };
   if (options.compression === 'lz4') {
-    const contentSizeBytes = form === 'raw' ? file.lengthBytes : (await measure(rawBytes(file, form, silent(options)))).lengthBytes;
+    const { form, file } = input;
+    const contentSizeBytes = form === 'raw' ? file.lengthBytes : (await measure(rawBytes(input, silent(options)))).lengthBytes;
     const object = await addObject(workspace, compressLz4(raw.stream, { ...signal, contentSizeBytes }));
-    return { object, raw: refOf(raw.result()) };
+    return { object, raw: refOf(raw.result()), ...verity };
   }
   const frames: Frame[] = [];
   const content = compressFrames(raw.stream, { ...signal, level: options.level, onFrame: (frame) => frames.push(frame) });
   const object = await addObject(workspace, content);
   const rawRef = refOf(raw.result());
   const table = encodeFrameTable({ raw: rawRef, frames });
-  return { object, raw: rawRef, frames: await addObject(workspace, oneChunk(table)) };
+  return { object, raw: rawRef, frames: await addObject(workspace, oneChunk(table)), ...verity };
 }
 
-/** The cache knows an image and no tree of it: what it has, and gets, is the table without. */
+/** What the cache has, and gets, is the table without: an image may get another tree. */
 async function withVerity(workspace: Workspace, form: Form, verity: TableVerity | undefined): Promise<Form> {
   if (form.frames === undefined || verity === undefined) return form;
   const table = decodeFrameTable(await readWholeFile(objectPath(workspace, form.frames.sha256), { maxBytes: FRAME_TABLE_MAX_BYTES }));
@@ -134,38 +140,22 @@ function silent(options: CompressOptions): CompressOptions {
   return { ...options, onProgress: () => undefined };
 }
 
+function inspected(raw: AsyncIterable<Uint8Array>, { inspection }: CompressOptions): AsyncIterable<Uint8Array> {
+  return inspection === undefined ? raw : inspection.inspect(raw);
+}
+
 function rawBytes(
-  file: StableFile,
-  form: InputForm,
+  { file, raw }: ImageFile,
   { image, compression, signal, onProgress }: CompressOptions,
   step: PrepareProgress['step'] = 'compress',
 ): AsyncIterable<Uint8Array> {
-  // What is hashed, or cut into frames, is done with a chunk before it asks for the next; a decoder is not.
-  const shared = form === 'raw' && (step === 'check' || compression === 'zst') ? Buffer.allocUnsafeSlow(CHUNK_BYTES) : undefined;
-  const stream = counted(file.read(shared), (bytes) => {
-    refuseAborted(signal);
-    onProgress?.({ step, image, compression, bytes, totalBytes: file.lengthBytes });
+  // What is hashed, or cut into frames, is done with a chunk before it asks for the next.
+  const isShared = step === 'check' || compression === 'zst';
+  return raw({
+    signal,
+    ...(isShared ? { buffer: Buffer.allocUnsafeSlow(CHUNK_BYTES) } : {}),
+    onProgress: (bytes) => onProgress?.({ step, image, compression, bytes, totalBytes: file.lengthBytes }),
   });
-  if (form === 'raw') return stream;
-  if (form === 'lz4') return decompressLz4(stream, { maxBytes: RAW_MAX_BYTES });
-  return decompressZstd(stream, { maxBytes: RAW_MAX_BYTES, ...(signal === undefined ? {} : { signal }) });
-}
-
-async function* counted(source: AsyncIterable<Uint8Array>, onBytes: (bytes: number) => void): AsyncGenerator<Uint8Array, void, undefined> {
-  let bytes = 0;
-  for await (const chunk of source) {
-    bytes += chunk.length;
-    onBytes(bytes);
-    yield chunk;
-  }
-}
-
-async function formOf(file: StableFile): Promise<InputForm> {
-  for await (const chunk of file.read()) {
-    const start = Buffer.from(chunk.subarray(0, 4)).toString('hex');
-    return MAGIC.find(([, magic]) => magic === start)?.[0] ?? 'raw';
-  }
-  return 'raw';
 }
 
 function refOf({ sha256, lengthBytes }: { readonly sha256: string; readonly lengthBytes: number }): ObjectRef {
@@ -174,12 +164,4 @@ function refOf({ sha256, lengthBytes }: { readonly sha256: string; readonly leng
 
 async function* oneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
-}
-
-/** A file of the engineer's that cannot be read is no attack. */
-function ofInput(error: unknown, { image, path }: CompressOptions): unknown {
-  if (!isGantryError(error, 'image/bad-lz4') && !isGantryError(error, 'image/bad-zstd') && !isGantryError(error, 'image/too-long'))
-    return error;
-  const problem = error.message.replace(/^Cannot [^:]*: /u, '');
-  return new GantryError('image/bad-input', `Cannot release ${quote(path)} as the ${image} image: ${problem}`, { path }, { cause: error });
 }

@@ -43,6 +43,15 @@ export interface CachedImage {
   readonly object: ObjectRef;
   /** The frame table. */
   readonly frames?: ObjectRef;
+  /** What was found out about the raw image when the form was made. */
+  readonly verity?: VerityMark;
+}
+
+/** The root hash that a raw image of so many blocks has with a salt: both hexadecimal digits. */
+export interface VerityMark {
+  readonly rootHash: string;
+  readonly salt: string;
+  readonly dataBlocks: number;
 }
 
 export interface CacheEntry {
@@ -57,7 +66,12 @@ const ref = z.strictObject({
   sha256: z.string().transform((text) => parseSha256Hex(text)),
   lengthBytes: z.int().nonnegative(),
 });
-const schema = z.strictObject({ raw: ref, object: ref, frames: ref.optional() });
+const mark = z.strictObject({
+  rootHash: z.string().regex(/^[0-9a-f]{64}$/u),
+  salt: z.string().regex(/^(?:[0-9a-f]{2}){0,256}$/u),
+  dataBlocks: z.int().positive(),
+});
+const schema = z.strictObject({ raw: ref, object: ref, frames: ref.optional(), verity: mark.optional() });
 
 /** The part of an entry's name that the first mebibyte decides. */
 export function startOf(firstBytes: Uint8Array): string {
@@ -130,9 +144,9 @@ async function readEntry(folder: string, name: string): Promise<CachedImage> {
   const bytes = await readWholeFile(join(folder, 'entry'), { maxBytes: ENTRY_MAX_BYTES });
   const [text = '', digest] = Buffer.from(bytes).toString('utf8').split('\n');
   if (digest !== hash('sha256', text)) throw damaged(name);
-  const { raw, object, frames } = schema.parse(JSON.parse(text));
+  const { raw, object, frames, verity } = schema.parse(JSON.parse(text));
   if (raw.sha256 !== NAME.exec(name)?.[1]) throw damaged(name);
-  return { raw, object, ...(frames === undefined ? {} : { frames }) };
+  return { raw, object, ...(frames === undefined ? {} : { frames }), ...(verity === undefined ? {} : { verity }) };
 }
 
 async function isWhole(image: CachedImage, object: string, frames: string | undefined, signal: AbortSignal | undefined): Promise<boolean> {
@@ -158,7 +172,7 @@ export async function keep(workspace: Workspace, name: string, image: CachedImag
     await mkdir(incoming, { recursive: true });
     await linkOrCopy(objectPath(workspace, image.object.sha256), join(incoming, 'object'));
     if (image.frames !== undefined) await linkOrCopy(objectPath(workspace, image.frames.sha256), join(incoming, 'frames'));
-    const text = JSON.stringify({ raw: image.raw, object: image.object, frames: image.frames });
+    const text = JSON.stringify({ raw: image.raw, object: image.object, frames: image.frames, verity: image.verity });
     await writeNewFile(join(incoming, 'entry'), `${text}\n${hash('sha256', text)}\n`);
     await rename(incoming, cachePath(workspace, name));
     await syncFolder(cachePath(workspace, '.'));

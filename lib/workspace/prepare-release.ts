@@ -3,10 +3,11 @@
  *
  * Rules:
  * - an image is read once per form that is asked for, once more when it may be in the cache, and refused when it changed meanwhile;
+ * - boot, root and hash image must belong together, unless that is asked not to be looked at;
  * - what is prepared lies in the workspace's objects by digest; nothing is published here;
  * - the raw bytes are measured as they pass, so a host can check what it wrote after decompression.
  */
-import { GantryError, quote } from '../errors.ts';
+import { GantryError, quote, type LintFinding } from '../errors.ts';
 import { openStableFile } from '../files/read.ts';
 import type { Change } from '../repository/draft.ts';
 import { imageCustom } from '../release/custom.ts';
@@ -18,6 +19,7 @@ import { compressImage, type CompressedImage, type PrepareProgress } from './com
 import type { RepositoryName } from './config.ts';
 import type { ObjectRef } from './objects.ts';
 import { checkMigration, prepareExtraTarget, prepareMigration, type ExtraTarget, type PreparedTarget } from './prepare-targets.ts';
+import { checkVerityQuickly, withVerityCheck, type VerityCheck } from './verity-check.ts';
 import type { Workspace } from './workspace.ts';
 
 export interface ReleaseInput {
@@ -35,6 +37,8 @@ export interface ReleaseInput {
   readonly about?: Pick<NewUpdate, 'waves' | 'intended' | 'maxVersion' | 'severity' | 'notes'>;
   readonly migrations?: MigrationInput;
   readonly extraTargets?: readonly ExtraTarget[];
+  /** Whether boot, root and hash image must belong together by dm-verity; they must by default. */
+  readonly verity?: 'check' | 'skip';
   readonly signal?: AbortSignal;
   readonly onProgress?: (event: PrepareProgress) => void;
 }
@@ -53,6 +57,10 @@ export interface PreparedRelease {
   readonly targets: readonly PreparedTarget[];
   /** Images that were compressed already and are published as they are. */
   readonly asTheyAre: readonly ImageKind[];
+  /** Of the root image; absent when it was not looked at. */
+  readonly rootHash?: string;
+  /** What may be wrong with how the images belong together. */
+  readonly findings: readonly LintFinding[];
   /** Targets that were compressed for an earlier release or try, and came out of the cache. */
   readonly reused: readonly string[];
   readonly rawBytes: number;
@@ -63,17 +71,33 @@ const IMAGES: readonly ImageKind[] = ['boot', 'root', 'hash'];
 
 /**
  * @throws GantryError `release/bad-version`, `files/missing`, `files/not-readable`, `image/empty`, `image/bad-input`, `files/changed`,
- * `files/disk-full`
+ * `files/disk-full`; `image/bad-verity`, `image/verity-mismatch`, `image/not-blocks`, `image/root-hash`
  */
 export async function prepareRelease(workspace: Workspace, input: ReleaseInput): Promise<PreparedRelease> {
   const version = parseVersion(input.version);
+  if (input.verity === 'skip') return prepareChecked(workspace, input, version, undefined);
+  return withVerityCheck(input.images, input.signal, async (verity) => prepareChecked(workspace, input, version, verity));
+}
+
+async function prepareChecked(
+  workspace: Workspace,
+  input: ReleaseInput,
+  version: string,
+  verity: VerityCheck | undefined,
+): Promise<PreparedRelease> {
   const compressions: readonly Compression[] =
     input.compression === 'both' ? ['zst', 'lz4'] : [input.compression === 'zstd' ? 'zst' : 'lz4'];
   const compressed: CompressedImage[] = [];
   for (const image of IMAGES) {
-    for (const compression of compressions) {
+    for (const [index, compression] of compressions.entries()) {
       const { level, signal, onProgress } = input;
-      const optional = { ...(signal === undefined ? {} : { signal }), ...(onProgress === undefined ? {} : { onProgress }) };
+      const optional = {
+        ...(signal === undefined ? {} : { signal }),
+        ...(onProgress === undefined ? {} : { onProgress }),
+        // Of two readings, one is enough: both must have seen the same bytes.
+        ...(verity === undefined || image !== 'root' || index > 0 ? {} : { inspection: verity }),
+        ...(verity === undefined || image !== 'root' ? {} : { verity: verity.tree }),
+      };
       compressed.push(await compressImage(workspace, { image, path: input.images[image], compression, level, ...optional }));
     }
   }
@@ -82,22 +106,24 @@ export async function prepareRelease(workspace: Workspace, input: ReleaseInput):
   for (const file of input.migrations?.files ?? []) migrations.push(await prepareMigration(workspace, file, input.signal));
   const extra: PreparedTarget[] = [];
   for (const target of input.extraTargets ?? []) extra.push(await prepareExtraTarget(workspace, target));
-  return describeRelease(workspace, input, version, { compressed, migrations, extra });
+  return {
+    ...describeRelease(workspace, input, version, { compressed, migrations, extra }),
+    ...(verity === undefined ? {} : { rootHash: verity.tree.rootHash }),
+    findings: verity?.findings ?? [],
+  };
 }
 
 /**
  * Fails before minutes of compression, not after.
  *
- * @throws GantryError `files/missing`, `files/not-readable`, `image/empty`, `image/bad-input`
+ * @throws GantryError `files/missing`, `files/not-readable`, `image/empty`, `image/bad-input`, and like `withVerityCheck`
  */
-export async function checkFiles({
-  images,
-  migrations,
-  extraTargets,
-}: Pick<ReleaseInput, 'images' | 'migrations' | 'extraTargets'>): Promise<void> {
+export async function checkFiles(input: Pick<ReleaseInput, 'images' | 'migrations' | 'extraTargets' | 'verity' | 'signal'>): Promise<void> {
+  const { images, migrations, extraTargets, verity, signal } = input;
   for (const image of IMAGES) await refuseUnusable(`the ${image} image`, images[image]);
   for (const file of migrations?.files ?? []) await checkMigration(file);
   for (const { name, file } of extraTargets ?? []) await refuseUnusable(`the target ${quote(name)}`, file);
+  if (verity !== 'skip') await checkVerityQuickly(images, signal);
 }
 
 async function refuseUnusable(what: string, path: string): Promise<void> {
@@ -126,7 +152,12 @@ interface Parts {
   readonly extra: readonly PreparedTarget[];
 }
 
-function describeRelease(workspace: Workspace, input: ReleaseInput, version: string, parts: Parts): PreparedRelease {
+function describeRelease(
+  workspace: Workspace,
+  input: ReleaseInput,
+  version: string,
+  parts: Parts,
+): Omit<PreparedRelease, 'rootHash' | 'findings'> {
   const { compressed, migrations, extra } = parts;
   const { variant, arch } = input.repository;
   const root = compressed.find(({ image }) => image === 'root');

@@ -1,6 +1,6 @@
 /** The commands that steer releases, as a release engineer types them. */
 import assert from 'node:assert/strict';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readySeeds, scheduleOf } from '../../lib/release/eligibility.ts';
@@ -8,6 +8,7 @@ import type { Update } from '../../lib/release/manifest.ts';
 import { instantOf } from '../../lib/release/wave-time.ts';
 import { ADD, cliWorkspace, gantry } from '../support/cli.ts';
 import { deskOf, drafts, publish, rolloutUnderWay, waves } from '../support/desk.ts';
+import { writeImages } from '../support/engineer.ts';
 
 const underWay = rolloutUnderWay();
 
@@ -189,27 +190,23 @@ test('gantry acts on several repositories at once, or on none of them', async (t
   const desk = await deskOf(workspace);
   const config = join(workspace, 'gantry.toml');
   await writeFile(config, `${await readFile(config, 'utf8')}\n[[repository]]\nvariant = "edge"\narch = "aarch64"\n`);
-  const images = ['--boot', '{arch}-boot.img', '--root', '{arch}-root.img', '--hash', '{arch}-hash.img'];
+  const images = ['--boot', '{arch}/boot.img', '--root', '{arch}/root.img', '--hash', '{arch}/hash.img'];
   for (const arch of ['x86_64', 'aarch64']) {
-    for (const image of ['boot', 'root', 'hash']) {
-      await writeFile(
-        join(workspace, `${arch}-${image}.img`),
-        Buffer.concat([await readFile(join(workspace, `${image}.img`)), Buffer.alloc(4096, arch)]),
-      );
-    }
+    await mkdir(join(workspace, arch));
+    await writeImages(join(workspace, arch));
   }
   await desk.refused(3, /expected exactly one of metal\/x86_64, edge\/aarch64/u, 'release', 'add', '1.0.0', ...images);
   await desk.refused(2, /expected \{variant\} or \{arch\} in the path/u, ...ADD, '--variant', 'all');
   await desk.refused(
     3,
-    /aarch64-boot\.img|does not exist/u,
+    /aarch64\/boot\.img|does not exist/u,
     'release',
     'add',
     '1.0.0',
     '--variant',
     'all',
     '--boot',
-    '{arch}-gone.img',
+    '{arch}/gone.img',
     ...images.slice(2),
   );
   await desk.run('release', 'add', '1.0.0', '--variant', 'metal,edge', ...images);

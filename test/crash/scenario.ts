@@ -1,5 +1,4 @@
 /** What is published while it is killed: each scenario starts from a live repository and ends with another one. */
-import { randomBytes } from 'node:crypto';
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -111,8 +110,7 @@ async function input(
   version: string,
   rootBytes?: number,
 ): Promise<Parameters<typeof addRelease>[2]> {
-  const images = await writeImages(engineer.directory);
-  if (rootBytes !== undefined) await writeFile(images.root, randomBytes(rootBytes));
+  const images = await writeImages(engineer.directory, rootBytes === undefined ? {} : { rootBytes });
   return { repository, version, images, compression: 'zstd', level: 3, now: engineer.now };
 }
 

@@ -11,11 +11,11 @@ import { promisify } from 'node:util';
 import { parse } from 'yaml';
 import { startStaticServer } from '../../lib/server/static-server.ts';
 import { ADD, cliWorkspace, gantry } from '../support/cli.ts';
+import { writeImages } from '../support/engineer.ts';
 import { requireTool } from '../support/tools.ts';
 
 const runFile = promisify(execFile);
 const ROOT = join(import.meta.dirname, '..', '..');
-const BUILD = '#!/bin/sh\nfor image in boot root hash; do head -c 65536 /dev/urandom > $image.img; done\n';
 
 interface Scene {
   /** A fresh checkout of the workspace, in which nothing was built. */
@@ -37,7 +37,10 @@ async function checkedOut(t: TestContext): Promise<Scene> {
   const checkout = join(directory, 'checkout');
   await cp(workspace, checkout, { recursive: true });
   for (const left of ['.gantry', 'boot.img', 'root.img', 'hash.img']) await rm(join(checkout, left), { recursive: true });
-  await program(join(checkout, 'build-images.sh'), BUILD);
+  const built = join(directory, 'built');
+  await mkdir(built);
+  await writeImages(built);
+  await program(join(checkout, 'build-images.sh'), `#!/bin/sh\ncp "${built}"/*.img .\n`);
   const found = await readdir(join(directory, 'config'), { recursive: true });
   const keys = join(directory, 'config', found.find((name) => name.endsWith('targets.pem')) ?? '', '..');
   const bin = join(directory, 'bin');

@@ -4,6 +4,7 @@ import { readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ADD, cliWorkspace, gantry } from '../support/cli.ts';
+import { writeImages } from '../support/engineer.ts';
 import { withSmallDisk } from '../support/full-disk.ts';
 
 test('gantry publish stops at a full disk and leaves the live repository as it was', async (t) => {
@@ -19,7 +20,7 @@ async function fillAndPublish(workspace: string, store: string): Promise<void> {
   const ballast = join(store, 'ballast');
   await writeFile(ballast, new Uint8Array(2 << 20));
   const next = ADD.with(2, '1.1.0');
-  await writeFile(join(workspace, 'root.img'), await readFile(join(workspace, 'root.img')).then((bytes) => bytes.reverse()));
+  await writeImages(workspace);
   for (const command of [next, ['sign']]) assert.equal((await gantry(command, { cwd: workspace })).code, 0);
   const result = await gantry(['publish'], { cwd: workspace });
   assert.equal(result.code, 6, result.stderr);

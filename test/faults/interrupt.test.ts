@@ -1,12 +1,12 @@
 /** Ctrl-C and kill -9 anywhere: nothing half-written, and a second run works. */
 import assert from 'node:assert/strict';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { test, type TestContext } from 'node:test';
 import { startStaticServer } from '../../lib/server/static-server.ts';
 import { ADD, cliWorkspace, gantry, type CliResult } from '../support/cli.ts';
+import { writeImages } from '../support/engineer.ts';
 
 /** Spread over a run of about a second on a slow machine; later ones find it finished, which is fine. */
 const MOMENTS_MS = [150, 300, 450, 700];
@@ -22,7 +22,7 @@ async function interrupted(args: readonly string[], cwd: string, afterMs: number
 
 async function bigImages(t: TestContext): Promise<{ readonly directory: string; readonly workspace: string }> {
   const made = await cliWorkspace(t);
-  await writeFile(join(made.workspace, 'root.img'), randomBytes(96 << 20));
+  await writeImages(made.workspace, { rootBytes: 96 << 20 });
   return made;
 }
 

@@ -6,14 +6,13 @@
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { GetObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { ADD, cliWorkspace, gantry, type CliResult } from '../support/cli.ts';
-import type { Cleanup } from '../support/engineer.ts';
+import { writeImages, type Cleanup } from '../support/engineer.ts';
 import { policyFor, without, type Policy } from '../support/policy.ts';
 import { skipReason, startS3Server, type S3Server } from '../support/s3-server.ts';
 import { requireTool } from '../support/tools.ts';
@@ -47,7 +46,7 @@ async function publishedWorkspace(t: Cleanup, server: S3Server, bucket: string):
   const [top = '', repositories = ''] = text.split(/(?=^\[\[repository\]\])/mu);
   await writeFile(config, `${top}[s3]\nendpoint = "${server.endpoint}"\nregion = "${server.region}"\npath_style = true\n\n${repositories}`);
   // Large enough to go up in parts.
-  await writeFile(join(workspace, 'root.img'), randomBytes(6 << 20));
+  await writeImages(workspace, { rootBytes: 6 << 20 });
   const env = awsEnvironment(server.credentials);
   for (const args of [ADD, ['sign'], ['publish']]) await expectDone(gantry(args, { cwd: workspace, env }));
   return workspace;
@@ -89,7 +88,7 @@ describe('minio', { skip: await skipReason('minio') }, () => {
   /** The next release, signed: images are looked for, and sent, by `publish` alone. */
   const prepareNext = async (): Promise<void> => {
     minor += 1;
-    await writeFile(join(cwd, 'root.img'), randomBytes(6 << 20));
+    await writeImages(cwd, { rootBytes: 6 << 20 });
     for (const args of [ADD.with(2, `1.${minor}.0`), ['sign']]) await expectDone(gantry(args, { cwd, env: own }));
   };
   const seen = async (): Promise<readonly unknown[]> => [await liveTimestamp(server, bucket), await keysIn(server, bucket)];

@@ -19,6 +19,7 @@ import { createWorkspace } from '../../lib/workspace/create.ts';
 import { rememberKey } from '../../lib/workspace/key-ring.ts';
 import { saveRootDraft } from '../../lib/workspace/root-files.ts';
 import type { Workspace } from '../../lib/workspace/workspace.ts';
+import { treeOf } from './verity.ts';
 
 export const METAL: { readonly variant: string; readonly arch: string } = { variant: 'metal', arch: 'x86_64' };
 export const NOW: Date = new Date('2026-06-01T12:00:00Z');
@@ -102,12 +103,17 @@ export async function engineerWithRoot(t: TestContext, now: Date = NOW): Promise
   return engineer;
 }
 
-/** Three small images of random bytes; the root image spans several frames. */
-export async function writeImages(directory: string): Promise<{ readonly boot: string; readonly root: string; readonly hash: string }> {
+/** Three small images of random bytes that belong together; the root image spans several frames. */
+export async function writeImages(
+  directory: string,
+  { rootBytes = (2 << 20) + 4096 }: { readonly rootBytes?: number } = {},
+): Promise<{ readonly boot: string; readonly root: string; readonly hash: string }> {
   const images = { boot: join(directory, 'boot.img'), root: join(directory, 'root.img'), hash: join(directory, 'hash.img') };
-  await writeFile(images.boot, randomBytes(64 << 10));
-  await writeFile(images.root, randomBytes((2 << 20) + 4096));
-  await writeFile(images.hash, randomBytes(16 << 10));
+  const root = randomBytes(rootBytes);
+  const { hashImage, rootHash } = await treeOf(root);
+  await writeFile(images.root, root);
+  await writeFile(images.hash, hashImage);
+  await writeFile(images.boot, Buffer.concat([randomBytes(64 << 10), Buffer.from(`linux /vmlinuz roothash=${rootHash}\n`)]));
   return images;
 }
 

@@ -1,0 +1,87 @@
+/** A partition image as a file: raw, or compressed as lz4 or zstd. */
+import { GantryError, isGantryError, quote, refuseAborted } from '../errors.ts';
+import { openStableFile, type StableFile } from '../files/read.ts';
+import { decompressLz4 } from '../image/lz4.ts';
+import { decompressZstd } from '../image/zstd.ts';
+import type { Compression } from '../release/names.ts';
+
+export type ImageForm = 'raw' | Compression;
+
+/** No partition is larger, and no bomb fills the disk. */
+const RAW_MAX_BYTES = 2 ** 40;
+const MAGIC: readonly (readonly [ImageForm, string])[] = [
+  ['lz4', '04224d18'],
+  ['zst', '28b52ffd'],
+];
+
+export interface RawOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Told the bytes of the file that were read so far. */
+  readonly onProgress?: ((bytes: number) => void) | undefined;
+  /** What every chunk of a raw image is read into: each then lasts until the next one is asked for. */
+  readonly buffer?: Uint8Array;
+}
+
+export interface ImageFile {
+  readonly form: ImageForm;
+  readonly file: StableFile;
+  /** The image itself, from its start. */
+  readonly raw: (options?: RawOptions) => AsyncIterable<Uint8Array>;
+}
+
+/**
+ * Opens an image for some work, and closes it.
+ *
+ * @param purpose what is done with it, for errors: `release "boot.img" as the boot image`
+ * @throws GantryError `files/missing`, `files/not-readable`, `files/changed`; `image/bad-input` when it cannot be decompressed
+ */
+export async function withImageFile<T>(path: string, work: (image: ImageFile) => Promise<T>, purpose = `read ${quote(path)}`): Promise<T> {
+  const file = await openStableFile(path);
+  try {
+    const form = await formOf(file);
+    const done = await work({ form, file, raw: (options = {}) => rawBytes(file, form, options) }).catch(async (error: unknown) => {
+      // What is still being written looks broken: say that it changes, not how it looked.
+      await file.assertUnchanged();
+      throw ofInput(error, path, purpose);
+    });
+    await file.assertUnchanged();
+    return done;
+  } finally {
+    await file.close();
+  }
+}
+
+function rawBytes(file: StableFile, form: ImageForm, { signal, onProgress, buffer }: RawOptions): AsyncIterable<Uint8Array> {
+  const stream = counted(file.read(form === 'raw' ? buffer : undefined), (bytes) => {
+    refuseAborted(signal);
+    onProgress?.(bytes);
+  });
+  if (form === 'raw') return stream;
+  if (form === 'lz4') return decompressLz4(stream, { maxBytes: RAW_MAX_BYTES });
+  return decompressZstd(stream, { maxBytes: RAW_MAX_BYTES, ...(signal === undefined ? {} : { signal }) });
+}
+
+async function* counted(source: AsyncIterable<Uint8Array>, onBytes: (bytes: number) => void): AsyncGenerator<Uint8Array, void, undefined> {
+  let bytes = 0;
+  for await (const chunk of source) {
+    bytes += chunk.length;
+    onBytes(bytes);
+    yield chunk;
+  }
+}
+
+/** A file of the engineer's that cannot be read is no attack. */
+function ofInput(error: unknown, path: string, purpose: string): unknown {
+  if (!isGantryError(error, 'image/bad-lz4') && !isGantryError(error, 'image/bad-zstd') && !isGantryError(error, 'image/too-long'))
+    return error;
+  const problem = error.message.replace(/^Cannot [^:]*: /u, '');
+  return new GantryError('image/bad-input', `Cannot ${purpose}: ${problem}`, { path }, { cause: error });
+}
+
+async function formOf(file: StableFile): Promise<ImageForm> {
+  for await (const chunk of file.read()) {
+    const start = Buffer.from(chunk.subarray(0, 4)).toString('hex');
+    return MAGIC.find(([, magic]) => magic === start)?.[0] ?? 'raw';
+  }
+  return 'raw';
+}
