@@ -7,6 +7,7 @@ import { doctor } from './doctor.ts';
 import { download } from './download.ts';
 import { gc } from './gc.ts';
 import { draft } from './draft.ts';
+import { image } from './image.ts';
 import { init } from './init.ts';
 import { key } from './key.ts';
 import { lint } from './lint.ts';
@@ -25,6 +26,7 @@ export const commands: readonly CommandSpec[] = [
   init,
   key,
   root,
+  image,
   release,
   wave,
   draft,
