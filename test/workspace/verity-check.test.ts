@@ -5,11 +5,14 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { zstdCompressSync } from 'node:zlib';
+import { decodeFrameTable } from '../../lib/image/frame-table.ts';
 import { compressLz4 } from '../../lib/image/lz4.ts';
 import { addRelease, checkRelease } from '../../lib/publish/release.ts';
 import { compressImage } from '../../lib/workspace/compress-image.ts';
 import type { VerityMark } from '../../lib/workspace/image-cache.ts';
+import { objectPath } from '../../lib/workspace/objects.ts';
 import type { ReleaseInput } from '../../lib/workspace/prepare-release.ts';
+import type { Workspace } from '../../lib/workspace/workspace.ts';
 import { collect, inChunks } from '../support/bytes.ts';
 import { drafts } from '../support/desk.ts';
 import { engineerWithRoot, METAL, writeImages } from '../support/engineer.ts';
@@ -19,6 +22,7 @@ const BLOCK = 4096;
 const FIXTURES = join(import.meta.dirname, '..', '..', 'fixtures', 'images');
 
 interface Scene {
+  readonly workspace: Workspace;
   readonly images: ReleaseInput['images'];
   readonly tree: TreeInMemory;
   readonly add: (more?: Partial<ReleaseInput>) => ReturnType<typeof addRelease>;
@@ -40,6 +44,7 @@ async function scene(t: TestContext): Promise<Scene> {
     ...more,
   });
   return {
+    workspace,
     images,
     tree: await treeOf(await readFile(images.root)),
     add: async (more) => addRelease(workspace, store, input(more)),
@@ -64,7 +69,7 @@ function grub({ rootHash, superblock: { salt, dataBlocks } }: TreeInMemory, chan
 }
 
 test('addRelease() accepts images that belong together, whatever they come as, and says the root hash', async (t) => {
-  const { images, tree, add } = await scene(t);
+  const { workspace, images, tree, add } = await scene(t);
   const [boot, root, hash] = await Promise.all([images.boot, images.root, images.hash].map(async (path) => readFile(path)));
   assert.ok(boot !== undefined && root !== undefined && hash !== undefined);
   await writeFile(`${images.root}.lz4`, await collect(compressLz4(inChunks(root, 1 << 16), { contentSizeBytes: root.length })));
@@ -78,6 +83,12 @@ test('addRelease() accepts images that belong together, whatever they come as, a
   ] as const) {
     const { release, warnings } = await add({ version, images: given, compression });
     assert.equal(release.rootHash, tree.rootHash);
+    const table = release.targets.find(({ path }) => path.endsWith('root.ext4.zst.frames'));
+    assert.equal(table === undefined, compression === 'lz4');
+    if (table !== undefined) {
+      const { verity } = decodeFrameTable(await readFile(objectPath(workspace, table.object.sha256)));
+      assert.deepEqual(verity, { ...tree.superblock, salt: new Uint8Array(SALT), rootHash: tree.rootHash });
+    }
     assert.deepEqual(
       warnings.filter(({ rule }) => rule === 'boot-root-hash'),
       [],
