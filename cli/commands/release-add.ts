@@ -10,7 +10,7 @@ import { dryRunOption, isSet, listOf, numberOption, pathOf, repositoriesOptions,
 import type { CommandSpec, OptionSpec, OptionValues, Outcome } from '../program.ts';
 import { openWorkspaceSession, type WorkspaceSession } from '../session.ts';
 import { describeFindings } from '../ui/findings.ts';
-import { formatBytes } from '../ui/format.ts';
+import { count, formatBytes } from '../ui/format.ts';
 import type { Progress } from '../ui/progress.ts';
 import { table } from '../ui/table.ts';
 import { policyFromOptions, scheduleSentence } from '../waves.ts';
@@ -133,7 +133,12 @@ function describe({ release, repository, warnings }: AddedRelease & { readonly r
     release.rootHash === undefined
       ? 'Whether boot, root and hash image belong together was not looked at.'
       : `The hash image is the tree of the root image; root hash ${release.rootHash}.`,
-    ...(release.reused.length === 0 ? [] : ['', `Compressed before and taken from the cache: ${release.reused.join(', ')}.`]),
+    ...(release.reused.length === 0
+      ? []
+      : [
+          '',
+          `${count(release.reused.length, 'compressed image')} came out of the cache: compressed before, and compared with the image once more.`,
+        ]),
     ...(warnings.length === 0 ? [] : ['', ...describeFindings(warnings)]),
   ];
 }

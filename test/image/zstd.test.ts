@@ -9,7 +9,7 @@ import { constants, zstdCompressSync } from 'node:zlib';
 import { isGantryError } from '../../lib/errors.ts';
 import { FRAME_RAW_BYTES, type Frame } from '../../lib/image/frame-table.ts';
 import type { WorkerPool } from '../../lib/image/worker-pool.ts';
-import { compressFrames, decompressFrame, decompressZstd } from '../../lib/image/zstd.ts';
+import { compressFrames, decompressFrame, decompressZstd, isMadeOf } from '../../lib/image/zstd.ts';
 import { collect, drain, imageBytes, inChunks } from '../support/bytes.ts';
 import { temporaryDirectory } from '../support/engineer.ts';
 import { poolOf } from '../support/pool.ts';
@@ -73,6 +73,70 @@ test('compressFrames() makes the same bytes whatever the chunks and the number o
   const four = await compress(IMAGE, { pool: poolOf(t, 4) });
   assert.deepEqual(four, one);
   assert.ok(one.bytes.equals(await collect(compressFrames(inChunks(IMAGE, 4096), { level: 3 }))));
+});
+
+/** A pool that counts its jobs. */
+function counting(pool: WorkerPool): { readonly pool: WorkerPool; readonly jobs: () => number } {
+  let jobs = 0;
+  const run: WorkerPool['run'] = async (...job) => {
+    jobs += 1;
+    return pool.run(...job);
+  };
+  return {
+    pool: { threads: pool.threads, started: pool.started, run, close: async () => pool.close() },
+    jobs: () => jobs,
+  };
+}
+
+test('compressFrames() compresses a run of zeros once, and tells each of its frames', async (t) => {
+  const { pool, jobs } = counting(poolOf(t, 2));
+  const image = Buffer.concat([imageBytes(5000), Buffer.alloc(40 * FRAME_RAW_BYTES), imageBytes(FRAME_RAW_BYTES)]);
+  const { bytes, frames } = await compress(image, { pool });
+  assert.equal(frames.length, 42);
+  assert.equal(jobs(), 4, 'the first frame, the last two, and one of the zeros between them');
+  assert.ok(bytes.length < 2_000_000);
+  for (const [index, frame] of frames.entries()) {
+    const compressed = bytes.subarray(frame.offset, frame.offset + frame.lengthBytes);
+    assert.equal(frame.sha256, hash('sha256', compressed));
+    assert.equal(frame.rawSha256, hash('sha256', image.subarray(index * FRAME_RAW_BYTES, (index + 1) * FRAME_RAW_BYTES)));
+  }
+  assert.ok(image.equals(await collect(decompressZstd(inChunks(bytes, 100_000), { maxBytes: image.length }))));
+});
+
+test('compressFrames() says image/worker-died, and lets go of its source, when its threads are gone', async (t) => {
+  const pool = poolOf(t, 2);
+  const { source, closed } = observed(imageBytes(FRAME_RAW_BYTES));
+  await assert.rejects(
+    async () => {
+      for await (const _ of compressFrames(source, { level: 19, pool })) void pool.close();
+    },
+    { code: 'image/worker-died' },
+  );
+  assert.ok(closed());
+});
+
+test('isMadeOf() is true for the frames of a file, and for nothing else', async (t) => {
+  const pool = poolOf(t, 2);
+  const { bytes, frames } = await compress(IMAGE, { pool });
+  const flipped = Buffer.from(bytes);
+  flipped.writeUInt8(flipped.readUInt8(bytes.length >> 1) ^ 1, bytes.length >> 1);
+  const is = async (data: Uint8Array, of: readonly Frame[]): Promise<boolean> => isMadeOf(inChunks(data, 300_007), of, { pool });
+  assert.equal(await is(bytes, frames), true);
+  for (const [data, of] of [
+    [flipped, frames],
+    [bytes.subarray(0, -1), frames],
+    [Buffer.concat([bytes, Buffer.alloc(1)]), frames],
+    [bytes, frames.slice(0, -1)],
+    [bytes, frames.toReversed()],
+    [Buffer.alloc(0), frames],
+  ] as const) {
+    assert.equal(await is(data, of), false);
+  }
+});
+
+test('decompressFrame() stops with the code `aborted` when the signal has fired', async () => {
+  const frame = { rawLengthBytes: 1, rawSha256: hash('sha256', '') };
+  await assert.rejects(decompressFrame(Buffer.alloc(1), frame, 0, { signal: AbortSignal.abort() }), { code: 'aborted' });
 });
 
 for (const [what, length, count] of [
