@@ -78,12 +78,12 @@ test('compressFrames() makes the same bytes whatever the chunks and the number o
 /** A pool that counts its jobs. */
 function counting(pool: WorkerPool): { readonly pool: WorkerPool; readonly jobs: () => number } {
   let jobs = 0;
-  const run: WorkerPool['run'] = async (...job) => {
+  const counted: WorkerPool['run'] = async (...job) => {
     jobs += 1;
     return pool.run(...job);
   };
   return {
-    pool: { threads: pool.threads, started: pool.started, run, close: async () => pool.close() },
+    pool: { threads: pool.threads, started: pool.started, run: counted, close: async () => pool.close() },
     jobs: () => jobs,
   };
 }
