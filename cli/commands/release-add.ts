@@ -130,9 +130,9 @@ function describe({ release, repository, warnings }: AddedRelease & { readonly r
     ...table(rows, { head: ['  target', 'size'], right: [1] }),
     ...(release.asTheyAre.length === 0 ? [] : ['', `Compressed already and published as they are: ${release.asTheyAre.join(', ')}.`]),
     '',
-    release.rootHash === undefined
-      ? 'Whether boot, root and hash image belong together was not looked at.'
-      : `The hash image is the tree of the root image; root hash ${release.rootHash}.`,
+    ...(release.rootHash === undefined
+      ? ['Whether boot, root and hash image belong together was not looked at.']
+      : ['The hash image is the tree of the root image, whose root hash is', `  ${release.rootHash}`]),
     ...(release.reused.length === 0
       ? []
       : [

@@ -128,7 +128,7 @@ function warning(message: string): LintFinding {
     severity: 'warning',
     at: 'boot image',
     message,
-    fix: 'look whether its kernel command line names the root hash; what is compressed there cannot be searched',
+    fix: 'see that its kernel command line has it; compressed files are not searched',
   };
 }
 
