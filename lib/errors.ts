@@ -96,7 +96,10 @@ export interface ErrorDetails {
   'image/empty': { readonly what: string };
   'image/bad-frame': { readonly frame: number };
   'image/bad-frame-table': { readonly at: string };
+  /** `at`: what of the table or of the partitions. */
+  'image/bad-gpt': { readonly at: string };
   'image/bad-lz4': { readonly offset: number };
+  'image/bad-partitions': { readonly at: string };
   'image/bad-zstd': { readonly offset: number };
   'image/too-long': { readonly maxBytes: number };
   'image/not-blocks': { readonly blockBytes: number };
