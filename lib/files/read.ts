@@ -1,6 +1,6 @@
 /** Reading files that may be missing, huge, forbidden, or changed by somebody meanwhile. */
 import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 import { GantryError, quote } from '../errors.ts';
 import { fromSystemError } from './system-error.ts';
 
@@ -8,59 +8,63 @@ export { fromSystemError } from './system-error.ts';
 
 const CHUNK_BYTES = 1 << 20;
 
-/** A file that is read from one end to the other, and must not change meanwhile. */
+/** A part of a file that was looked at before. */
+export interface FileSlice {
+  readonly path: string;
+  readonly offset: number;
+  readonly lengthBytes: number;
+  /** Of the file when it was looked at: it must still be that one. */
+  readonly identity: string;
+}
+
+/** A file, or a part of one, that is read from one end to the other, and must not change meanwhile. */
 export interface StableFile {
   readonly path: string;
   readonly lengthBytes: number;
+  /** What the whole file takes on the disk: less than its length where it has holes. */
+  readonly allocatedBytes: number;
+  /** Changes with the file. */
+  readonly identity: string;
   /**
    * The content in chunks of at most 1 MiB, each the reader's own.
    *
    * @param buffer what every chunk is read into instead: each then lasts until the next one is asked for
    */
   read(buffer?: Uint8Array): AsyncGenerator<Uint8Array, void, undefined>;
+  /** Bytes from anywhere in it; fewer where it ends. */
+  readAt(position: number, lengthBytes: number): Promise<Uint8Array>;
   /** @throws GantryError `files/changed` when size, times or identity are not what they were, or it ended elsewhere than its size says */
   assertUnchanged(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** @throws GantryError `files/missing`, `files/not-readable` (also for what is no file: it would never end, or never begin) */
-export async function openStableFile(path: string): Promise<StableFile> {
+/**
+ * @throws GantryError `files/missing`, `files/not-readable` (also for what is no file: it would never end, or never begin), `files/changed`
+ * for a part of a file that is another one by now
+ */
+export async function openStableFile(source: string | FileSlice): Promise<StableFile> {
+  const path = typeof source === 'string' ? source : source.path;
   // Opening a pipe would wait for somebody to write to it.
   const handle = await attempt(path, async () => open(path, constants.O_RDONLY | constants.O_NONBLOCK));
-  const identify = async (): Promise<string> => {
-    const { dev, ino, size, mtimeNs, ctimeNs } = await handle.stat({ bigint: true });
-    return [dev, ino, size, mtimeNs, ctimeNs].join('-');
-  };
   try {
-    const before = await identify();
+    const before = await identityOf(handle);
     const found = await handle.stat();
     if (!found.isFile()) {
       const is = found.isDirectory() ? 'a directory' : 'a device or a pipe';
       throw new GantryError('files/not-readable', `Cannot read ${quote(path)}: it is ${is}; expected a file`, { path });
     }
-    let endedElsewhere = false;
+    if (typeof source !== 'string' && source.identity !== before) throw changed(path);
+    const part = typeof source === 'string' ? { offset: 0, lengthBytes: found.size } : source;
+    const ending: Ending = { isElsewhere: false, mayGrow: typeof source === 'string' };
     return {
       path,
-      lengthBytes: found.size,
-      async *read(shared) {
-        for (let position = 0; ;) {
-          // One byte more than it should have shows that it grew.
-          const left = position > found.size ? CHUNK_BYTES : Math.min(CHUNK_BYTES, found.size - position + 1);
-          const buffer = shared ?? Buffer.allocUnsafeSlow(left);
-          const { bytesRead } = await attempt(path, async () => handle.read(buffer, 0, buffer.length, position));
-          if (bytesRead === 0) {
-            endedElsewhere ||= position !== found.size;
-            return;
-          }
-          position += bytesRead;
-          yield buffer.subarray(0, bytesRead);
-        }
-      },
+      lengthBytes: part.lengthBytes,
+      allocatedBytes: found.blocks * STAT_BLOCK_BYTES,
+      identity: before,
+      read: (shared) => readPart(handle, path, part, ending, shared),
+      readAt: async (position, lengthBytes) => readWithin(handle, path, part, { position, lengthBytes }),
       async assertUnchanged() {
-        if (!endedElsewhere && (await identify()) === before) return;
-        throw new GantryError('files/changed', `Cannot use ${quote(path)}: it changed while it was read; expected it to hold still`, {
-          path,
-        });
+        if (ending.isElsewhere || (await identityOf(handle)) !== before) throw changed(path);
       },
       close: async () => handle.close(),
     };
@@ -68,6 +72,66 @@ export async function openStableFile(path: string): Promise<StableFile> {
     await handle.close();
     throw error;
   }
+}
+
+/** Of `stat`, whatever the file system's own blocks are. */
+const STAT_BLOCK_BYTES = 512;
+
+interface Part {
+  readonly offset: number;
+  readonly lengthBytes: number;
+}
+
+interface Ending {
+  isElsewhere: boolean;
+  /** A whole file that goes on behind its end has grown; a part of one has something behind it. */
+  readonly mayGrow: boolean;
+}
+
+async function identityOf(handle: FileHandle): Promise<string> {
+  const { dev, ino, size, mtimeNs, ctimeNs } = await handle.stat({ bigint: true });
+  return [dev, ino, size, mtimeNs, ctimeNs].join('-');
+}
+
+async function* readPart(
+  handle: FileHandle,
+  path: string,
+  { offset, lengthBytes }: Part,
+  ending: Ending,
+  shared: Uint8Array | undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for (let position = 0; ;) {
+    // One byte more than there should be shows that it grew.
+    const left = position > lengthBytes ? CHUNK_BYTES : lengthBytes - position + (ending.mayGrow ? 1 : 0);
+    const buffer = shared ?? Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, left));
+    const { bytesRead } = await attempt(path, async () => handle.read(buffer, 0, Math.min(buffer.length, left), offset + position));
+    if (bytesRead === 0) {
+      ending.isElsewhere ||= position !== lengthBytes;
+      return;
+    }
+    position += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
+async function readWithin(
+  handle: FileHandle,
+  path: string,
+  part: Part,
+  { position, lengthBytes }: { readonly position: number; readonly lengthBytes: number },
+): Promise<Uint8Array> {
+  const buffer = Buffer.allocUnsafeSlow(Math.max(0, Math.min(lengthBytes, part.lengthBytes - position)));
+  let done = 0;
+  while (done < buffer.length) {
+    const { bytesRead } = await attempt(path, async () => handle.read(buffer, done, buffer.length - done, part.offset + position + done));
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return buffer.subarray(0, done);
+}
+
+function changed(path: string): GantryError {
+  return new GantryError('files/changed', `Cannot use ${quote(path)}: it changed while it was read; expected it to hold still`, { path });
 }
 
 /**
