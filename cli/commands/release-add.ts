@@ -8,6 +8,7 @@ import type { Context } from '../context.ts';
 import { repositoriesOf, titleOf } from '../edits.ts';
 import { dryRunOption, isSet, listOf, numberOption, pathOf, repositoriesOptions, textOption } from '../options.ts';
 import type { CommandSpec, OptionSpec, OptionValues, Outcome } from '../program.ts';
+import { checkImageOptions, imageFileOptions, imagesFrom } from '../release-images.ts';
 import { openWorkspaceSession, type WorkspaceSession } from '../session.ts';
 import { describeFindings } from '../ui/findings.ts';
 import { count, formatBytes } from '../ui/format.ts';
@@ -16,9 +17,7 @@ import { table } from '../ui/table.ts';
 import { policyFromOptions, scheduleSentence } from '../waves.ts';
 
 const imageOptions: readonly OptionSpec[] = [
-  { flags: '--boot <file>', description: 'boot partition image; like the others raw, lz4 or zstd', required: true },
-  { flags: '--root <file>', description: 'root partition image', required: true },
-  { flags: '--hash <file>', description: 'dm-verity hash partition image', required: true },
+  ...imageFileOptions,
   {
     flags: '--compression <format>',
     description: 'what hosts download; stock Bottlerocket hosts read lz4 only',
@@ -57,19 +56,20 @@ const targetOptions: readonly OptionSpec[] = [
 export const add: CommandSpec = {
   name: 'add',
   arguments: [['<version>', 'SemVer, for example 1.2.0']],
-  summary: 'draft a release from three partition images',
+  summary: 'draft a release from three partition images, or from a disk image',
   description:
     'Compresses and measures the images and drafts the release. Nothing is published before gantry publish. With several repositories, {variant}, {arch} and {version} in a path stand for each of them.',
   options: [...imageOptions, ...aboutOptions, ...targetOptions, ...repositoriesOptions, dryRunOption],
   examples: [
     'gantry release add 1.2.0 --boot boot.img --root root.img --hash hash.img',
     'gantry release add 1.2.0 --boot boot.img --root root.img --hash hash.img --wave-policy default-waves --severity important',
+    'gantry release add 1.2.0 --disk build/{variant}-{arch}.img --arch all',
     'gantry release add 1.2.0 --boot {arch}/boot.img --root {arch}/root.img --hash {arch}/hash.img --arch all',
   ],
   async run(context, [version = ''], options) {
     const session = await openWorkspaceSession(context, options);
     const repositories = await repositoriesOf(session, options);
-    await refuseSameImages(repositories, options);
+    await checkImageOptions(repositories, options);
     const shared = await sharedInput(context, options, version);
     const inputs: ReleaseInput[] = [];
     for (const repository of repositories) inputs.push({ ...shared, ...(await inputFor(context, options, repository, version)) });
@@ -203,14 +203,13 @@ async function inputFor(
   options: OptionValues,
   repository: RepositoryName,
   version: string,
-): Promise<Pick<ReleaseInput, 'repository' | 'images' | 'migrations' | 'extraTargets'>> {
+): Promise<Pick<ReleaseInput, 'repository' | 'images' | 'findings' | 'migrations' | 'extraTargets'>> {
   const fill = (text: string): string =>
     text.replaceAll('{variant}', repository.variant).replaceAll('{arch}', repository.arch).replaceAll('{version}', version);
-  const image = (name: string): string => pathOf(context, fill(textOption(options, name) ?? ''));
   const paths = listOf(options, 'migrations').map((path) => pathOf(context, fill(path)));
   return {
     repository,
-    images: { boot: image('boot'), root: image('root'), hash: image('hash') },
+    ...(await imagesFrom(context, options, fill)),
     ...(paths.length === 0 ? {} : { migrations: await migrationsFrom(paths) }),
     extraTargets: [
       ...listOf(options, 'target').map((text) => extraTarget(context, fill(text), 'copy')),
@@ -237,19 +236,6 @@ function extraTarget(context: Context, text: string, mode: ExtraTarget['mode']):
   const [, name, file] = /^([^=]+)=(.+)$/u.exec(text) ?? [];
   const path = pathOf(context, file ?? text);
   return { name: name ?? path.slice(path.lastIndexOf('/') + 1), file: path, mode };
-}
-
-/** One root image for two variants is a mistake: the variant stands in it. */
-async function refuseSameImages(repositories: readonly RepositoryName[], options: OptionValues): Promise<void> {
-  const path = textOption(options, 'root') ?? '';
-  const filled = repositories.map(({ variant, arch }) => path.replaceAll('{variant}', variant).replaceAll('{arch}', arch));
-  if (new Set(filled).size === repositories.length) return;
-  const { GantryError, quote } = await import('../../lib/errors.ts');
-  throw new GantryError(
-    'usage/option',
-    `Cannot use --root ${quote(path)} for ${repositories.length} repositories: they would get the same image; expected {variant} or {arch} in the path`,
-    { option: '--root' },
-  );
 }
 
 /** One bar for each step of each form of each image. */

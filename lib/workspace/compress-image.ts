@@ -7,7 +7,6 @@
  * - zstd is always framed anew: hosts verify frame by frame, with a table that only we make;
  * - a form that was made before comes out of the workspace's cache.
  */
-import { quote } from '../errors.ts';
 import { readWholeFile } from '../files/read.ts';
 import { FRAMING_VERSION } from '../image/frame-codec.ts';
 import { decodeFrameTable, encodeFrameTable, FRAME_TABLE_MAX_BYTES, type Frame, type TableVerity } from '../image/frame-table.ts';
@@ -18,6 +17,7 @@ import type { Compression, ImageKind } from '../release/names.ts';
 import { parseSha256Hex } from '../tuf/hash.ts';
 import type { CachedImage, VerityMark } from './image-cache.ts';
 import { withImageFile, type ImageFile } from './image-file.ts';
+import { sourceName, type ImageSource } from './image-source.ts';
 import { addObject, objectPath, type ObjectRef } from './objects.ts';
 import { reuseOrMake } from './reuse-image.ts';
 import type { Workspace } from './workspace.ts';
@@ -46,7 +46,7 @@ export interface CompressedImage {
 
 export interface CompressOptions {
   readonly image: ImageKind;
-  readonly path: string;
+  readonly source: ImageSource;
   readonly compression: Compression;
   /** zstd level, 1 to 22. */
   readonly level: number;
@@ -74,15 +74,15 @@ const CHUNK_BYTES = 1 << 20;
  * compressed file cannot be decompressed
  */
 export async function compressImage(workspace: Workspace, options: CompressOptions): Promise<CompressedImage> {
-  const { image, path, compression } = options;
+  const { image, source, compression } = options;
   return withImageFile(
-    path,
+    source,
     async (input) => {
       const isKept = input.form === 'lz4' && compression === 'lz4';
       const done = isKept ? await keepAsItIs(workspace, input, options) : await convertOrReuse(workspace, input, options);
       return { image, compression, ...(await withVerity(workspace, done, options.verity)) };
     },
-    `release ${quote(path)} as the ${image} image`,
+    `release ${sourceName(source)} as the ${image} image`,
   );
 }
 

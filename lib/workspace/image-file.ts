@@ -1,15 +1,17 @@
 /** A partition image as a file: raw, or compressed as lz4 or zstd. */
-import { GantryError, isGantryError, quote, refuseAborted } from '../errors.ts';
+import { GantryError, isGantryError, refuseAborted } from '../errors.ts';
 import { openStableFile, type StableFile } from '../files/read.ts';
 import { decompressLz4 } from '../image/lz4.ts';
 import { decompressZstd } from '../image/zstd.ts';
 import type { Compression } from '../release/names.ts';
+import { sourceName, sourcePath, type ImageSource } from './image-source.ts';
 
 export type ImageForm = 'raw' | Compression;
 
 /** No partition is larger, and no bomb fills the disk. */
 const RAW_MAX_BYTES = 2 ** 40;
-const MAGIC: readonly (readonly [ImageForm, string])[] = [
+const MAGIC_BYTES = 4;
+const MAGIC: readonly (readonly [Compression, string])[] = [
   ['lz4', '04224d18'],
   ['zst', '28b52ffd'],
 ];
@@ -35,14 +37,18 @@ export interface ImageFile {
  * @param purpose what is done with it, for errors: `release "boot.img" as the boot image`
  * @throws GantryError `files/missing`, `files/not-readable`, `files/changed`; `image/bad-input` when it cannot be decompressed
  */
-export async function withImageFile<T>(path: string, work: (image: ImageFile) => Promise<T>, purpose = `read ${quote(path)}`): Promise<T> {
-  const file = await openStableFile(path);
+export async function withImageFile<T>(
+  source: ImageSource,
+  work: (image: ImageFile) => Promise<T>,
+  purpose = `read ${sourceName(source)}`,
+): Promise<T> {
+  const file = await openStableFile(source);
   try {
     const form = await formOf(file);
     const done = await work({ form, file, raw: (options = {}) => rawBytes(file, form, options) }).catch(async (error: unknown) => {
       // What is still being written looks broken: say that it changes, not how it looked.
       await file.assertUnchanged();
-      throw ofInput(error, path, purpose);
+      throw ofInput(error, sourcePath(source), purpose);
     });
     await file.assertUnchanged();
     return done;
@@ -79,9 +85,11 @@ function ofInput(error: unknown, path: string, purpose: string): unknown {
 }
 
 async function formOf(file: StableFile): Promise<ImageForm> {
-  for await (const chunk of file.read()) {
-    const start = Buffer.from(chunk.subarray(0, 4)).toString('hex');
-    return MAGIC.find(([, magic]) => magic === start)?.[0] ?? 'raw';
-  }
-  return 'raw';
+  return compressedForm(await file.readAt(0, MAGIC_BYTES)) ?? 'raw';
+}
+
+/** What the bytes that a file begins with say that it is compressed with. */
+export function compressedForm(head: Uint8Array): Compression | undefined {
+  const start = Buffer.from(head.subarray(0, MAGIC_BYTES)).toString('hex');
+  return MAGIC.find(([, magic]) => magic === start)?.[0];
 }

@@ -17,6 +17,7 @@ import { buildIdFrom, imageTargetName, parseVersion, type Compression, type Imag
 import type { JsonObject } from '../tuf/types.ts';
 import { compressImage, type CompressedImage, type PrepareProgress } from './compress-image.ts';
 import type { RepositoryName } from './config.ts';
+import { sourceName, sourcePath, type ImageSource } from './image-source.ts';
 import type { ObjectRef } from './objects.ts';
 import { checkMigration, prepareExtraTarget, prepareMigration, type ExtraTarget, type PreparedTarget } from './prepare-targets.ts';
 import { checkVerityQuickly, withVerityCheck, type VerityCheck } from './verity-check.ts';
@@ -26,8 +27,10 @@ export interface ReleaseInput {
   readonly repository: RepositoryName;
   /** SemVer. */
   readonly version: string;
-  /** Paths of the images: raw, lz4 or zstd. */
-  readonly images: Readonly<Record<ImageKind, string>>;
+  /** The images: raw, lz4 or zstd. */
+  readonly images: Readonly<Record<ImageKind, ImageSource>>;
+  /** What was noticed when they were looked for. */
+  readonly findings?: readonly LintFinding[];
   readonly compression: 'zstd' | 'lz4' | 'both';
   /** zstd level, 1 to 22. */
   readonly level: number;
@@ -98,7 +101,7 @@ async function prepareChecked(
         ...(verity === undefined || image !== 'root' || index > 0 ? {} : { inspection: verity }),
         ...(verity === undefined || image !== 'root' ? {} : { verity: verity.tree }),
       };
-      compressed.push(await compressImage(workspace, { image, path: input.images[image], compression, level, ...optional }));
+      compressed.push(await compressImage(workspace, { image, source: input.images[image], compression, level, ...optional }));
     }
   }
   refuseChanged(compressed, input);
@@ -109,7 +112,7 @@ async function prepareChecked(
   return {
     ...describeRelease(workspace, input, version, { compressed, migrations, extra }),
     ...(verity === undefined ? {} : { rootHash: verity.tree.rootHash }),
-    findings: verity?.findings ?? [],
+    findings: [...(input.findings ?? []), ...(verity?.findings ?? [])],
   };
 }
 
@@ -126,11 +129,13 @@ export async function checkFiles(input: Pick<ReleaseInput, 'images' | 'migration
   if (verity !== 'skip') await checkVerityQuickly(images, signal);
 }
 
-async function refuseUnusable(what: string, path: string): Promise<void> {
-  const file = await openStableFile(path);
+async function refuseUnusable(what: string, source: ImageSource): Promise<void> {
+  const file = await openStableFile(source);
   try {
     if (file.lengthBytes > 0) return;
-    throw new GantryError('image/empty', `Cannot release ${quote(path)} as ${what}: it is empty; expected some bytes`, { what: path });
+    throw new GantryError('image/empty', `Cannot release ${sourceName(source)} as ${what}: it is empty; expected some bytes`, {
+      what: sourcePath(source),
+    });
   } finally {
     await file.close();
   }
@@ -141,8 +146,9 @@ function refuseChanged(compressed: readonly CompressedImage[], input: ReleaseInp
   for (const one of compressed) {
     const other = compressed.find(({ image, raw }) => image === one.image && raw.sha256 !== one.raw.sha256);
     if (other === undefined) continue;
-    const path = input.images[one.image];
-    throw new GantryError('files/changed', `Cannot release ${quote(path)}: it changed while it was read`, { path });
+    const source = input.images[one.image];
+    const path = sourcePath(source);
+    throw new GantryError('files/changed', `Cannot release ${sourceName(source)}: it changed while it was read`, { path });
   }
 }
 

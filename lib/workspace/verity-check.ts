@@ -15,20 +15,21 @@ import { readVerityTree, refuseOtherLength, VerityChecker, type StoredTree } fro
 import type { ImageKind } from '../release/names.ts';
 import type { Inspection } from './compress-image.ts';
 import { withImageFile, type ImageFile } from './image-file.ts';
+import { sourceName, sourcePath, type ImageSource } from './image-source.ts';
 
 export interface VerityCheck extends Inspection {
   readonly tree: TableVerity;
   readonly findings: readonly LintFinding[];
 }
 
-type ImagePaths = Readonly<Record<ImageKind, string>>;
+type ImageSources = Readonly<Record<ImageKind, ImageSource>>;
 
 /**
  * What can be learnt without reading the root image: for a rehearsal, and before minutes of compression.
  *
  * @throws GantryError like `withVerityCheck`
  */
-export async function checkVerityQuickly(images: ImagePaths, signal: AbortSignal | undefined): Promise<void> {
+export async function checkVerityQuickly(images: ImageSources, signal: AbortSignal | undefined): Promise<void> {
   await withVerityCheck(images, signal, async () => undefined);
 }
 
@@ -39,7 +40,7 @@ export async function checkVerityQuickly(images: ImagePaths, signal: AbortSignal
  * and what the work throws
  */
 export async function withVerityCheck<T>(
-  images: ImagePaths,
+  images: ImageSources,
   signal: AbortSignal | undefined,
   work: (check: VerityCheck) => Promise<T>,
 ): Promise<T> {
@@ -66,7 +67,7 @@ export async function withVerityCheck<T>(
         await checker.close();
       }
     },
-    `release ${quote(images.hash)} as the hash image`,
+    `release ${sourceName(images.hash)} as the hash image`,
   );
 }
 
@@ -85,28 +86,28 @@ interface Expected {
   readonly signal: AbortSignal | undefined;
 }
 
-async function checkBoot(path: string, { tree, rootHash, signal }: Expected): Promise<readonly LintFinding[]> {
+async function checkBoot(boot: ImageSource, { tree, rootHash, signal }: Expected): Promise<readonly LintFinding[]> {
   const { stated, isMentioned } = await withImageFile(
-    path,
-    async (boot) => {
+    boot,
+    async (image) => {
       const search = new RootHashSearch(rootHash);
-      for await (const chunk of boot.raw({ signal })) search.write(chunk);
+      for await (const chunk of image.raw({ signal })) search.write(chunk);
       return search.end();
     },
-    `release ${quote(path)} as the boot image`,
+    `release ${sourceName(boot)} as the boot image`,
   );
   const wrong = stated.filter((one) => differenceOf(one, tree, rootHash) !== undefined);
   const [first] = wrong;
-  if (first === undefined) return isMentioned ? [] : [warning(`no root hash is found in ${quote(path)}; expected ${rootHash}`)];
+  if (first === undefined) return isMentioned ? [] : [warning(`no root hash is found in ${sourceName(boot)}; expected ${rootHash}`)];
   if (wrong.length === stated.length) {
     const what = differenceOf(first, tree, rootHash) ?? '';
-    throw new GantryError('image/root-hash', `Cannot release ${quote(path)} as the boot image: it boots a root image with ${what}`, {
-      path,
+    throw new GantryError('image/root-hash', `Cannot release ${sourceName(boot)} as the boot image: it boots a root image with ${what}`, {
+      path: sourcePath(boot),
       expected: rootHash,
       found: [...new Set(wrong.map((one) => one.rootHash))],
     });
   }
-  return [warning(`${quote(path)} names the root hash ${rootHash}, and elsewhere ${first.rootHash}; expected one`)];
+  return [warning(`${sourceName(boot)} names the root hash ${rootHash}, and elsewhere ${first.rootHash}; expected one`)];
 }
 
 /** What a boot image says of its root image that is not so. */
@@ -133,12 +134,12 @@ function warning(message: string): LintFinding {
 }
 
 /** The same error, with the names of the files. */
-function ofRelease(error: unknown, { root, hash }: ImagePaths): unknown {
+function ofRelease(error: unknown, { root, hash }: ImageSources): unknown {
   if (isGantryError(error, 'image/bad-verity') || isGantryError(error, 'image/verity-mismatch')) {
-    return renamed(error, `release ${quote(hash)} as the hash image of ${quote(root)}`);
+    return renamed(error, `release ${sourceName(hash)} as the hash image of ${sourceName(root)}`);
   }
   if (isGantryError(error, 'image/not-blocks') || isGantryError(error, 'image/empty')) {
-    return renamed(error, `release ${quote(root)} as the root image`);
+    return renamed(error, `release ${sourceName(root)} as the root image`);
   }
   return error;
 }

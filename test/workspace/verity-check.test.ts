@@ -23,7 +23,7 @@ const FIXTURES = join(import.meta.dirname, '..', '..', 'fixtures', 'images');
 
 interface Scene {
   readonly workspace: Workspace;
-  readonly images: ReleaseInput['images'];
+  readonly images: Readonly<Record<'boot' | 'root' | 'hash', string>>;
   readonly tree: TreeInMemory;
   readonly add: (more?: Partial<ReleaseInput>) => ReturnType<typeof addRelease>;
   /** Fails unless it is refused, before the root image is read or afterwards, and nothing is drafted. */
