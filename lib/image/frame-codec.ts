@@ -4,7 +4,7 @@
  * zlib and crypto are called synchronously, because a thread has nothing else to do and hops between threads cost time.
  */
 import { hash } from 'node:crypto';
-import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { constants, zstdCompressSync, zstdDecompressSync, type ZstdOptions } from 'node:zlib';
 import { GantryError } from '../errors.ts';
 import { FRAME_MAX_BYTES, FRAME_RAW_BYTES, type Frame } from './frame-table.ts';
 import type { JobResult } from './worker-serve.ts';
@@ -38,10 +38,9 @@ export interface CompressFrameOutput {
   readonly frame: Omit<Frame, 'offset'>;
 }
 
-/** The same bytes for the same input, level and library. */
-export function compressFrameJob({ raw, rawLengthBytes, level }: CompressFrameInput): JobResult<CompressFrameOutput> {
-  const input = new Uint8Array(raw, 0, rawLengthBytes);
-  const compressed = zstdCompressSync(input, {
+/** How a frame is compressed. */
+export function frameOptions(level: number, rawLengthBytes: number): ZstdOptions {
+  return {
     // Room for the worst case: the library then compresses from one buffer to the other in one call.
     chunkSize: FRAME_MAX_BYTES,
     params: {
@@ -51,7 +50,13 @@ export function compressFrameJob({ raw, rawLengthBytes, level }: CompressFrameIn
       ...(SHORT_MATCH_LEVELS.has(level) ? { [constants.ZSTD_c_minMatch]: 4 } : {}),
     },
     pledgedSrcSize: rawLengthBytes,
-  });
+  };
+}
+
+/** The same bytes for the same input, level and library. */
+export function compressFrameJob({ raw, rawLengthBytes, level }: CompressFrameInput): JobResult<CompressFrameOutput> {
+  const input = new Uint8Array(raw, 0, rawLengthBytes);
+  const compressed = zstdCompressSync(input, frameOptions(level, rawLengthBytes));
   const bytes = ownBytes(compressed, FRAME_MAX_BYTES);
   const frame = {
     lengthBytes: bytes.length,

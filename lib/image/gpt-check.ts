@@ -11,10 +11,15 @@ const BUILD_AGAIN = 'correct the partition plan, and build the image again';
 /** A table that is wrong everywhere is no longer a list for people. */
 const FINDINGS_MAX = 20;
 
+/** True for a first sector that says to tools of old: this disk has a table that you do not know. */
+export function isProtectiveMbr(sector: Uint8Array): boolean {
+  const types = Array.from({ length: MBR_ENTRIES }, (_, index) => sector[PARTITION_TABLE_OFFSET + index * MBR_ENTRY_BYTES + 4]);
+  return sector[510] === 0x55 && sector[511] === 0xaa && types.includes(PROTECTIVE_TYPE);
+}
+
 /** @param sector the first one of the disk */
 export function protectiveMbrFindings(sector: Uint8Array): readonly LintFinding[] {
-  const types = Array.from({ length: MBR_ENTRIES }, (_, index) => sector[PARTITION_TABLE_OFFSET + index * MBR_ENTRY_BYTES + 4]);
-  if (sector[510] === 0x55 && sector[511] === 0xaa && types.includes(PROTECTIVE_TYPE)) return [];
+  if (isProtectiveMbr(sector)) return [];
   return [finding('gpt-no-mbr', 'sector 0', 'there is no protective MBR; expected one, without which Linux does not look for the table')];
 }
 

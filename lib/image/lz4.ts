@@ -123,7 +123,7 @@ async function skipSkippable(reader: ByteReader): Promise<boolean> {
   return true;
 }
 
-interface FrameHeader {
+export interface Lz4Header {
   readonly blockBytes: number;
   readonly linked: boolean;
   readonly blockChecksum: boolean;
@@ -131,7 +131,8 @@ interface FrameHeader {
   readonly contentSize: bigint | undefined;
 }
 
-async function readHeader(reader: ByteReader): Promise<FrameHeader> {
+/** Of the frame that begins here. @throws GantryError `image/bad-lz4` */
+export async function readLz4Header(reader: ByteReader): Promise<Lz4Header> {
   const at = reader.offset;
   const magic = (await take(reader, 4)).readUInt32LE();
   if (magic === LEGACY_MAGIC) throw badLz4(at, 'it is in the legacy format of `lz4 -l`, which has no checksums');
@@ -157,7 +158,7 @@ async function readHeader(reader: ByteReader): Promise<FrameHeader> {
 }
 
 async function* decodeFrame(reader: ByteReader, turn: Turn): AsyncGenerator<Uint8Array, void, undefined> {
-  const header = await readHeader(reader);
+  const header = await readLz4Header(reader);
   const checksum = await streamChecksum32();
   let window: Uint8Array = Buffer.alloc(0);
   let length = 0n;
@@ -196,7 +197,7 @@ interface Turn {
 }
 
 /** Undefined after the last one. */
-async function readBlock(reader: ByteReader, header: FrameHeader, { window, turn }: BlockOptions): Promise<Uint8Array | undefined> {
+async function readBlock(reader: ByteReader, header: Lz4Header, { window, turn }: BlockOptions): Promise<Uint8Array | undefined> {
   const at = reader.offset;
   const size = (await peek(reader, SIZE_BYTES)).readUInt32LE();
   if (size === 0) {

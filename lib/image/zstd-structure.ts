@@ -28,6 +28,13 @@ export class ZstdStructureError extends Error {
   }
 }
 
+/** One frame that has passed. */
+export interface PassedFrame {
+  readonly lengthBytes: number;
+  /** What its header says, if it does. */
+  readonly rawLengthBytes: bigint | undefined;
+}
+
 /** Follows one zstd file from its first byte to its last; memory is one header. */
 export class ZstdStructure {
   readonly #steps: Steps<void> = this.#file();
@@ -39,8 +46,11 @@ export class ZstdStructure {
   #frames = 0;
   #skippable = 0;
   #insideFrame = false;
+  readonly #onFrame: ((frame: PassedFrame) => void) | undefined;
 
-  constructor() {
+  /** @param onFrame told each frame, when its last byte has passed */
+  constructor(onFrame?: (frame: PassedFrame) => void) {
+    this.#onFrame = onFrame;
     this.#step = this.#next(Buffer.alloc(0));
   }
 
@@ -90,7 +100,9 @@ export class ZstdStructure {
       this.#insideFrame = true;
       if (magic === MAGIC) {
         this.#frames += 1;
-        yield* this.#frame();
+        const start = this.#offset - 4;
+        const rawLengthBytes = yield* this.#frame();
+        this.#onFrame?.({ lengthBytes: this.#offset - start, rawLengthBytes });
       } else if ((magic & SKIPPABLE_MASK) >>> 0 === SKIPPABLE_MAGIC) {
         this.#skippable += 1;
         yield { pass: (yield { look: 4 }).readUInt32LE() };
@@ -100,16 +112,14 @@ export class ZstdStructure {
     }
   }
 
-  *#frame(): Steps<void> {
+  /** @returns the raw length that the header says */
+  *#frame(): Steps<bigint | undefined> {
     const descriptor = (yield { look: 1 }).readUInt8();
     const isSingleSegment = (descriptor & 0x20) !== 0;
     const contentSizeBytes = CONTENT_SIZE_BYTES[descriptor >> 6] ?? 0;
-    yield {
-      pass:
-        (isSingleSegment ? 0 : 1) +
-        (DICTIONARY_ID_BYTES[descriptor & 3] ?? 0) +
-        (isSingleSegment && contentSizeBytes === 0 ? 1 : contentSizeBytes),
-    };
+    yield { pass: (isSingleSegment ? 0 : 1) + (DICTIONARY_ID_BYTES[descriptor & 3] ?? 0) };
+    const sizeBytes = isSingleSegment && contentSizeBytes === 0 ? 1 : contentSizeBytes;
+    const rawLengthBytes = sizeBytes === 0 ? undefined : contentSizeOf(yield { look: sizeBytes });
     for (let isLast = false; !isLast;) {
       const header = (yield { look: 3 }).readUIntLE(0, 3);
       isLast = (header & 1) !== 0;
@@ -118,7 +128,14 @@ export class ZstdStructure {
       yield { pass: type === RLE_BLOCK ? 1 : header >> 3 };
     }
     yield { pass: (descriptor & 4) === 0 ? 0 : 4 };
+    return rawLengthBytes;
   }
+}
+
+/** Two bytes begin to count where one byte ends. */
+function contentSizeOf(field: Buffer): bigint {
+  if (field.length === 8) return field.readBigUInt64LE();
+  return BigInt(field.readUIntLE(0, field.length) + (field.length === 2 ? 256 : 0));
 }
 
 /** True for the bytes of one frame and nothing else. */

@@ -90,6 +90,11 @@ export function parseVersion(text: string): string {
   );
 }
 
+/** What a raw image is called where only its kind matters: the end of its target's name. */
+export function imageFileName(image: ImageKind): string {
+  return SUFFIXES[image];
+}
+
 /** The default BUILD. @param rawRootSha256 digest of the root image before compression */
 export function buildIdFrom(rawRootSha256: Sha256Hex): string {
   return rawRootSha256.slice(0, 8);
