@@ -53,14 +53,14 @@ export type PartitionSet = Readonly<Record<SetRole, GptPartition>>;
 export function partitionsOfSet(partitions: readonly GptPartition[], set: SetName): PartitionSet {
   const of = (role: SetRole): readonly GptPartition[] => partitions.filter((one) => partitionRole(one) === role);
   const counts = SET_ROLES.map((role) => of(role).length);
-  const found = SET_ROLES.map((role, index) => `${counts[index] ?? 0} ${role}`).join(', ');
-  const [boots = 0] = counts;
+  const [boots = 0, roots = 0, hashes = 0] = counts;
+  const found = `of Bottlerocket's types it has ${boots} boot, ${roots} root and ${hashes} hash`;
   // With one root missing, the other set's would be taken for this one's.
   if (boots < 1 || boots > SETS.length || counts.some((count) => count !== boots)) {
-    throw badPartitions('sets', `there are ${found} partitions of Bottlerocket's types; expected one of each, or two`);
+    throw badPartitions('partitions', `${found}; expected one of each, or two of each`);
   }
   const index = SETS.indexOf(set);
-  if (index >= boots) throw badPartitions('sets', `there is no set ${set}: there are ${found} partitions; expected two of each`);
+  if (index >= boots) throw badPartitions('partitions', `there is no set ${set}: ${found}; expected two of each`);
   const [boot, root, hash] = SET_ROLES.map((role) => of(role)[index]);
   // Proof: there are as many of each as there are of boot, and `index` is below that.
   return { boot, root, hash } as PartitionSet;
