@@ -4,7 +4,8 @@
  * Rules:
  * - the sample is every n-th frame's worth of raw data, the first one included, so that equal images have equal samples;
  * - n doubles when there are more than 32 of them: 17 to 32 MiB are tried of a large image, and all of a small one;
- * - what is tried is compressed as a release would be, frame by frame.
+ * - what is tried is compressed frame by frame with the settings of a release; the library's asynchronous call makes a little more or less
+ *   of the same bytes than the one that the workers use.
  */
 import { promisify } from 'node:util';
 import { zstdCompress } from 'node:zlib';

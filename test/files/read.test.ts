@@ -168,3 +168,43 @@ test('fromSystemError() gives back what it got when no system call failed', () =
   const abort = new DOMException('stopped', 'AbortError');
   for (const error of [own, ours, abort, 'text', undefined]) assert.equal(fromSystemError(error, 'x', 'read'), error);
 });
+
+test('openStableFile() reads a part of a file as if it were one', async (t) => {
+  const path = join(await temporaryDirectory(t), 'image');
+  const content = Buffer.concat([Buffer.alloc(1000, 'a'), Buffer.alloc((1 << 20) + 5, 'b'), Buffer.alloc(3000, 'c')]);
+  await writeFile(path, content);
+  const whole = await openStableFile(path);
+  const { identity } = whole;
+  await whole.close();
+  const lengthBytes = (1 << 20) + 5;
+  const part = await openStableFile({ path, offset: 1000, lengthBytes, identity });
+  assert.equal(part.lengthBytes, lengthBytes);
+  assert.deepEqual(await collect(part.read()), Buffer.alloc(lengthBytes, 'b'));
+  assert.deepEqual(await collect(part.read(Buffer.alloc(4096))), Buffer.alloc(lengthBytes, 'b'));
+  assert.equal(Buffer.from(await part.readAt(lengthBytes - 3, 100)).toString(), 'bbb');
+  assert.equal((await part.readAt(lengthBytes + 1, 100)).length, 0);
+  await part.assertUnchanged();
+  await part.close();
+});
+
+test('openStableFile() says files/changed of a part that ends behind its file, or of a file that is another one', async (t) => {
+  const path = join(await temporaryDirectory(t), 'image');
+  await writeFile(path, 'a'.repeat(1000));
+  const { identity, close } = await openStableFile(path);
+  await close();
+  const part = await openStableFile({ path, offset: 900, lengthBytes: 101, identity });
+  assert.equal((await collect(part.read())).length, 100);
+  await assert.rejects(part.assertUnchanged(), { code: 'files/changed' });
+  await part.close();
+  await appendFile(path, 'a');
+  await assert.rejects(openStableFile({ path, offset: 900, lengthBytes: 100, identity }), { code: 'files/changed', details: { path } });
+});
+
+test('openStableFile() says how much a file with holes takes on the disk', async (t) => {
+  const path = join(await temporaryDirectory(t), 'image');
+  await writeFile(path, 'a');
+  await truncate(path, 10 << 20);
+  const file = await openStableFile(path);
+  assert.ok(file.allocatedBytes > 0 && file.allocatedBytes < 1 << 20, String(file.allocatedBytes));
+  await file.close();
+});

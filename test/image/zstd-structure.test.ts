@@ -101,3 +101,28 @@ test('ZstdStructure says where a file stops to be one', () => {
   // A descriptor of a frame with one segment, its content size, and a block of type 3.
   assert.throws(() => follow(Buffer.from('28b52ffd2005070000', 'hex')), { offset: 6, message: /no known type/u });
 });
+
+test('ZstdStructure tells every frame with the raw length that its header says, in whatever chunks it comes', async () => {
+  const withSize = (length: number): Buffer => zstdCompressSync(RAW.subarray(0, length), { pledgedSrcSize: length });
+  const without = zstdCompressSync(RAW, { params: { [constants.ZSTD_c_contentSizeFlag]: 0 } });
+  const frames: readonly (readonly [frame: Buffer, raw: bigint | undefined])[] = [
+    [withSize(100), 100n],
+    [withSize(255), 255n],
+    [withSize(256), 256n],
+    [withSize(65_791), 65_791n],
+    [withSize(65_792), 65_792n],
+    [without, undefined],
+    [withSize(300_000), 300_000n],
+  ];
+  const bytes = Buffer.concat(frames.flatMap(([frame]) => [SKIPPABLE, frame]));
+  for (const chunkBytes of [1, 7, 4096, bytes.length]) {
+    const told: unknown[] = [];
+    const structure = new ZstdStructure((frame) => told.push(frame));
+    for await (const chunk of inChunks(bytes, chunkBytes)) structure.follow(chunk);
+    structure.end();
+    assert.deepEqual(
+      told,
+      frames.map(([{ length }, raw]) => ({ lengthBytes: length, rawLengthBytes: raw })),
+    );
+  }
+});
