@@ -7,6 +7,7 @@ import { after, test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { startStaticServer } from '../../lib/server/static-server.ts';
 import { temporaryDirectory, writeImages } from '../support/engineer.ts';
+import { writeDiskOf } from '../support/gpt.ts';
 import { requireTool } from '../support/tools.ts';
 
 const runFile = promisify(execFile);
@@ -122,7 +123,8 @@ async function makeTemplate(lines: readonly string[]): Promise<string> {
   await writeFile(join(bin, 'gantry'), `#!/bin/sh\nexec "${process.execPath}" "${join(ROOT, 'cli', 'gantry.ts')}" "$@"\n`);
   await chmod(join(bin, 'gantry'), 0o755);
   await shell('gantry init my-os --variant metal --arch x86_64 --store my-os/public', directory, environment(directory));
-  await writeImages(join(directory, 'my-os'));
+  const workspace = join(directory, 'my-os');
+  await writeDiskOf(join(workspace, 'disk.img'), await writeImages(workspace));
   return directory;
 }
 

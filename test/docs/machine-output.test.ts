@@ -9,6 +9,7 @@ import { commands } from '../../cli/commands/index.ts';
 import type { CommandSpec } from '../../cli/program.ts';
 import { startStaticServer } from '../../lib/server/static-server.ts';
 import { ADD, cliWorkspace, gantry } from '../support/cli.ts';
+import { writeDiskOf } from '../support/gpt.ts';
 
 interface Row {
   readonly command: string;
@@ -61,6 +62,9 @@ const RUNS: Readonly<
   'key import': { args: () => ['imported', 'imported.pem', '--unencrypted'] },
   'key list': {},
   'key show': { args: () => ['targets'] },
+  'image info': { args: () => ['root.img'] },
+  'image extract': { args: () => ['disk.img', '-o', 'extracted'] },
+  'image extract --dry-run': { args: () => ['disk.img', '-o', 'extracted', '--force'] },
   'image verity build': { args: () => ['root.img', '-o', 'tree.img'] },
   'image verity verify': { args: () => ['root.img', 'tree.img'] },
   'image verity show': { args: () => ['tree.img'] },
@@ -119,6 +123,8 @@ test('every row of the table of machine output is run', () => {
 
 test('every command prints one object with the members that its row names, and ok', async (t) => {
   const { directory, workspace } = await cliWorkspace(t);
+  const image = (name: string): string => join(workspace, `${name}.img`);
+  await writeDiskOf(image('disk'), { boot: image('boot'), root: image('root'), hash: image('hash') });
   await writeFile(join(workspace, 'imported.pem'), generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }), {
     mode: 0o600,
   });

@@ -1,4 +1,5 @@
 /** Partition tables in memory, right or wrong as a test wants them. */
+import { readFile, writeFile } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import type { ReadAt } from '../../lib/image/gpt.ts';
 
@@ -85,4 +86,24 @@ function guidBytes(text: string): Buffer {
 /** Reads bytes as a disk is read. */
 export function readerOf(bytes: Uint8Array): ReadAt {
   return async (position, lengthBytes) => bytes.subarray(Math.min(position, bytes.length), Math.min(position + lengthBytes, bytes.length));
+}
+
+/** A disk image with one set of these images, without any tool; a boot image that is no file system fills its partition. */
+export async function writeDiskOf(path: string, images: Readonly<Record<'boot' | 'root' | 'hash', string>>): Promise<void> {
+  const types = {
+    boot: '6b636168-7420-6568-2070-6c616e657421',
+    root: ROOT_TYPE,
+    hash: '598f10af-c955-4456-6a99-7720068a6cea',
+  } as const;
+  let next = 2048;
+  const parts: (TableEntry & { readonly content: Buffer })[] = [];
+  for (const image of ['boot', 'root', 'hash'] as const) {
+    const content = await readFile(images[image]);
+    const last = next + Math.ceil(content.length / 512) - 1;
+    parts.push({ type: types[image], first: next, last, name: `BOTTLEROCKET-${image.toUpperCase()}-A`, content });
+    next = last + 1;
+  }
+  const disk = encodeDisk({ entries: parts, sectors: next + 2048 });
+  for (const { first, content } of parts) content.copy(disk, first * 512);
+  await writeFile(path, disk);
 }

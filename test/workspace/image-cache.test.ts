@@ -35,7 +35,7 @@ async function scene(t: TestContext, cacheMaxBytes?: number): Promise<Scene> {
     workspace,
     path,
     cache: join(workspace.directory, '.gantry', 'cache'),
-    compress: async (options) => compressImage(workspace, { image: 'root', path, compression: 'zst', level: 1, ...options }),
+    compress: async (options) => compressImage(workspace, { image: 'root', source: path, compression: 'zst', level: 1, ...options }),
   };
 }
 

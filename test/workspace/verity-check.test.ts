@@ -242,7 +242,7 @@ test('compressImage() shows an image that is in the cache only to somebody who l
       }
       seen.push(bytes);
     }
-    const options = { image: 'root', path: root, compression: 'zst', level: 1, inspection: { mark, inspect } } as const;
+    const options = { image: 'root', source: root, compression: 'zst', level: 1, inspection: { mark, inspect } } as const;
     return (await compressImage(workspace, options)).reused;
   };
   const one = { rootHash: 'ab'.repeat(32), salt: '', dataBlocks: 513 };
