@@ -190,8 +190,9 @@ test('openStableFile() reads a part of a file as if it were one', async (t) => {
 test('openStableFile() says files/changed of a part that ends behind its file, or of a file that is another one', async (t) => {
   const path = join(await temporaryDirectory(t), 'image');
   await writeFile(path, 'a'.repeat(1000));
-  const { identity, close } = await openStableFile(path);
-  await close();
+  const whole = await openStableFile(path);
+  const { identity } = whole;
+  await whole.close();
   const part = await openStableFile({ path, offset: 900, lengthBytes: 101, identity });
   assert.equal((await collect(part.read())).length, 100);
   await assert.rejects(part.assertUnchanged(), { code: 'files/changed' });

@@ -44,9 +44,10 @@ for (const [format, blockBytes, options] of [
   ['ext4', 4096, ['-O', '^64bit,^metadata_csum']],
 ] as const) {
   test(`findFileSystem() reads the superblock of ${[format, ...options].join(' ')} with blocks of ${blockBytes}`, async (t) => {
-    const one = await made(t, 'mke2fs', (path, folder) => [
-      ...['-q', '-t', format, '-b', String(blockBytes), '-L', 'a label', '-U', UUID, '-d', folder, ...options, path, '32M'],
-    ]);
+    const one = await made(t, 'mke2fs', (path, folder) => {
+      const fixed = ['-q', '-t', format, '-b', String(blockBytes), '-L', 'a label', '-U', UUID, '-d', folder];
+      return [...fixed, ...options, path, '32M'];
+    });
     if (one === undefined) return;
     const superblock = one.image.subarray(1024);
     assert.deepEqual(one.found, {

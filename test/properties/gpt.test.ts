@@ -24,7 +24,7 @@ const entry: fc.Arbitrary<TableEntry> = fc.record({
 });
 /** Partitions one behind the other. */
 const goodEntries: fc.Arbitrary<readonly TableEntry[]> = fc
-  .array(fc.record({ ...{ sectors: fc.integer({ min: 1, max: 40 }), gap: fc.nat(20) }, type: fc.constantFrom(...TYPES) }), {
+  .array(fc.record({ sectors: fc.integer({ min: 1, max: 40 }), gap: fc.nat(20), type: fc.constantFrom(...TYPES) }), {
     maxLength: 12,
   })
   .map((list) => {
