@@ -247,7 +247,7 @@ const busy = ({ workspace, path }: Scene, rounds: number): string => `
   const workspace = ${JSON.stringify(workspace)};
   let reused = 0;
   for (let round = 0; round < ${rounds}; round += 1) {
-    const done = await compressImage(workspace, { image: 'root', path: ${JSON.stringify(path)}, compression: 'zst', level: 1 + (round % 2) });
+    const done = await compressImage(workspace, { image: 'root', source: ${JSON.stringify(path)}, compression: 'zst', level: 1 + (round % 2) });
     if (done.reused) reused += 1;
     for (const { sha256 } of [done.object, done.frames]) {
       if (hash('sha256', await readFile(objectPath(workspace, sha256))) !== sha256) throw new Error('a wrong object');
