@@ -54,7 +54,7 @@ async function reuse(image: string, directory: string, rounds: number): Promise<
   const repositories = [{ variant: 'metal', arch: 'x86_64' }];
   const workspace = await createWorkspace(directory, { product: 'os', repositories, store: '../public' });
   const add = async (): Promise<boolean> =>
-    (await compressImage(workspace, { image: 'root', path: image, compression: 'zst', level: 3 })).reused;
+    (await compressImage(workspace, { image: 'root', source: image, compression: 'zst', level: 3 })).reused;
   await add();
   const hashMs: number[] = [];
   const reuseMs: number[] = [];
