@@ -6,12 +6,14 @@ import type { Held } from '../../lib/workspace/held.ts';
 import type { ImageInfo } from '../../lib/workspace/image-info.ts';
 import { describeFindings } from './findings.ts';
 import { count, formatBytes, printable, wrapWords } from './format.ts';
+import { shorten } from './progress.ts';
 import { table } from './table.ts';
 
 type Row = readonly [title: string, text: string];
 
 const LABEL_CELLS = 12;
 const LINE_CELLS = 80;
+const NAME_CELLS = 23;
 /** For a figure that can be imagined. */
 const HOSTS = 1000;
 
@@ -119,7 +121,7 @@ function estimateOf({ raw, sample }: ImageInfo): number {
 function partitionLines({ partitions }: DiskInfo): readonly string[] {
   const rows = partitions.map(({ partition, role, set, holds }) => [
     String(partition.number).padStart(3),
-    printable(partition.name),
+    shorten(printable(partition.name), NAME_CELLS),
     formatBytes(partition.position),
     formatBytes(partition.lengthBytes),
     role === undefined ? '-' : `${role}${set === undefined ? '' : ` ${set}`}`,

@@ -16,6 +16,8 @@ import { inspectDisk, type DiskInfo } from './disk-info.ts';
 import { heldFindings, heldIn, type Held } from './held.ts';
 import { withImageFile, type ImageFile } from './image-file.ts';
 
+const CHUNK_BYTES = 1 << 20;
+
 export interface ImageInfo {
   readonly path: string;
   readonly lengthBytes: number;
@@ -90,7 +92,7 @@ async function readRaw(image: ImageFile, options: InspectOptions & { readonly te
       yield chunk;
     }
   }
-  const measured = measuring(headed(image.raw({ signal, onProgress: tell })));
+  const measured = measuring(headed(image.raw({ signal, onProgress: tell, buffer: Buffer.allocUnsafeSlow(CHUNK_BYTES) })));
   const sample = await sampleCompression(measured.stream, { level, signal });
   return { raw: measured.result(), head: Buffer.concat(heads), sample };
 }
