@@ -98,7 +98,10 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'image/empty': 'check that the image build has finished',
   'image/bad-frame': LOOK,
   'image/bad-frame-table': LOOK,
-  'image/bad-gpt': 'gantry image info DISK shows what can be read of it; build or copy the image again',
+  'image/bad-gpt': ({ at }) =>
+    at === 'compression'
+      ? 'decompress it first: lz4 -d FILE or zstd -d FILE'
+      : 'gantry image info DISK shows what can be read of it; build or copy the image again',
   'image/bad-lz4': LOOK,
   'image/bad-partitions': 'gantry image info DISK shows the partitions; correct the partition plan, and build the image again',
   'image/bad-zstd': LOOK,

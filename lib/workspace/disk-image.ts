@@ -94,7 +94,8 @@ async function refuseNoDisk(disk: StableFile): Promise<void> {
   const found = form === undefined ? findFileSystem(head)?.format : `compressed (${form})`;
   if (found === undefined || looksLikeGpt(head)) return;
   const expected = form === undefined ? 'expected the image of a disk' : 'expected it decompressed';
-  throw new GantryError('image/bad-gpt', `Cannot read a partition table: it is ${found}; ${expected}`, { at: 'signature' });
+  const at = form === undefined ? 'file system' : 'compression';
+  throw new GantryError('image/bad-gpt', `Cannot read a partition table: it is ${found}; ${expected}`, { at });
 }
 
 function refuseDamaged({ findings }: Gpt): void {

@@ -6,6 +6,7 @@ import { open, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import { zstdCompressSync } from 'node:zlib';
 import { compressFrames } from '../../lib/image/zstd.ts';
 import { collect, imageBytes, inChunks } from '../support/bytes.ts';
 import { cliWorkspace, gantry } from '../support/cli.ts';
@@ -91,6 +92,9 @@ test('gantry image info tells what a disk image holds, and extract takes a set o
       ).map(async ([name, original]) => [join(cwd, 'out', name), hash('sha256', await readFile(original))]),
     ),
   );
+  await writeFile(join(cwd, 'disk.zst'), zstdCompressSync(await readFile(disk)));
+  const packed = await gantry(['image', 'extract', 'disk.zst', '-o', 'new'], { cwd });
+  assert.match(packed.stderr, /it is compressed \(zst\); expected it decompressed\nhint: decompress it first: /u);
   const wrong = await gantry(['image', 'extract', 'disk.img', '-o', 'new', '--variant', '../x'], { cwd });
   assert.deepEqual([wrong.code, (await readdir(cwd)).includes('new')], [3, false]);
 });
