@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ListMultipartUploadsCommand, UploadPartCommand } from '@aws-sdk/client-s3';
+import { CreateMultipartUploadCommand, ListMultipartUploadsCommand, UploadPartCommand } from '@aws-sdk/client-s3';
 import { parseStorePath } from '../../lib/store/path.ts';
 import { bytesSource } from '../../lib/store/source.ts';
 import type { ByteSource, Store, WriteOptions } from '../../lib/store/store.ts';
@@ -101,6 +101,17 @@ await describeEachS3Server((kind, server) => {
       if (outcome.status === 'rejected') assert.match(String(outcome.reason.code), /^store\/(?:conflict|failed)$/u);
     }
     assert.deepEqual(await collect((await writers[0].read(PATH)).body), Buffer.from(BYTES));
+  });
+
+  test(`write() to ${kind} goes on with an upload that has no part yet, when its name holds the digest`, async () => {
+    const bucket = await server.bucket('resume');
+    const store = await storeIn(server, bucket);
+    const path = parseStorePath(`targets/${SOURCE.sha256}.large.img`);
+    await server.client.send(new CreateMultipartUploadCommand({ Bucket: bucket, Key: `os/${path}`, ChecksumAlgorithm: 'SHA256' }));
+    await store.write(path, SOURCE, OPTIONS);
+    assert.equal((await store.head(path))?.sha256, SOURCE.sha256);
+    const { Uploads = [] } = await server.client.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: `os/${path}` }));
+    assert.deepEqual(Uploads, []);
   });
 
   test(`write() to ${kind} leaves an upload alone that began with other bytes`, async () => {

@@ -2,7 +2,8 @@
  * What an earlier try has left of a large object: the bucket itself is the journal, so that any machine can go on.
  *
  * Rules:
- * - an upload is gone on with when its first part is that of our bytes: others may be writing something else under this name;
+ * - an upload is gone on with when its name holds the digest of our bytes, or when its first part is ours: under another name others
+ *   may be writing something else;
  * - only a part whose SHA-256 the server tells, and which is that of our bytes, is taken for sent;
  * - not being allowed to look is no error: then all parts go up;
  * - two publishers may find the same upload. They send the same parts, and the condition lets one of them join it.
@@ -45,7 +46,8 @@ export async function findEarlierUpload(
       for (const part of page.Parts ?? []) if (part.PartNumber !== undefined) parts.set(part.PartNumber, part);
       marker = page.IsTruncated === true ? page.NextPartNumberMarker : undefined;
     } while (marker !== undefined);
-    return (await beginsWith(source, parts.get(1))) ? { upload, parts } : undefined;
+    const isOurs = Key?.includes(source.sha256) === true || (await beginsWith(source, parts.get(1)));
+    return isOurs ? { upload, parts } : undefined;
   } catch {
     return undefined;
   }
