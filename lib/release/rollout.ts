@@ -9,7 +9,7 @@
  * - an edit holds for one moment, a little ahead: until then the old schedule goes on to the second, so a publication that
  *   comes early lets nobody in early;
  * - a pause keeps the schedule as it was in `gantry.paused`, and resuming shifts what was left of it;
- * - a pause whose moment is still to come has held up nobody: another one takes its place.
+ * - a pause is moved by resuming and pausing: one that is published must not be lost because its successor is published late.
  */
 import { GantryError, type ErrorDetails } from '../errors.ts';
 import { readySeeds, readyTimes, scheduleOf, SEEDS, updateReady, type WaveSchedule } from './eligibility.ts';
@@ -32,10 +32,9 @@ type Ready = readonly (Instant | undefined)[];
  *
  * @param from now: whoever is ready by then keeps the update at once
  * @param at when it holds; whole seconds, rounded up
- * @throws GantryError `release/rollout` when it is paused by now, or done by then; `release/bad-waves`
+ * @throws GantryError `release/rollout` when it is paused, also from a moment on that is still to come, or done by then; `release/bad-waves`
  */
-export function pauseRollout(paused: Update, from: Date, at: Date): Update {
-  const update = withoutPauseToCome(paused, instantOf(from));
+export function pauseRollout(update: Update, from: Date, at: Date): Update {
   refusePaused(update, 'pause');
   const schedule = orderedSchedule(update.waves);
   const [start, hold] = [instantOf(from), holdOf(from, at)];
@@ -109,12 +108,6 @@ export function replaceWaves(update: Update, waves: Waves, meant?: Waves): Updat
 /** Whoever is ready at `from` keeps the update, so nothing can hold before that. */
 function holdOf(from: Date, at: Date): Instant {
   return ceilSecond(instantOf(at > from ? at : from));
-}
-
-function withoutPauseToCome(update: Update, now: Instant): Update {
-  const { paused, ...extras } = update.gantry ?? {};
-  if (paused === undefined || (parseWaveTime(paused.at) ?? now) <= now) return update;
-  return withExtras({ ...update, waves: paused.waves }, extras);
 }
 
 function withExtras(update: Update, extras: UpdateExtras): Update {

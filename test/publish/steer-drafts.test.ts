@@ -78,6 +78,14 @@ test('pause, resume, pause in one draft publishes the last pause', async (t) => 
   assert.equal((await publishNow(engineer))?.gantry?.paused?.at, later(engineer, 45).replace('.000Z', 'Z'));
 });
 
+test('a published pause whose moment is still to come is not replaced by another one', async (t) => {
+  const engineer = await underWay(t);
+  await edit(engineer, steer(engineer, 'pause-waves', 15));
+  await publishNow(engineer);
+  // Published behind the first one's moment, it would let in whom the first one held up.
+  await assert.rejects(edit(engineer, steer(engineer, 'pause-waves', 30)), { code: 'release/rollout', message: /it is paused from/u });
+});
+
 test('a pause that was superseded by a new schedule, a removal or a recall holds up no publication', async (t) => {
   const engineer = await underWay(t);
   const steering: readonly ((standing: Offer) => readonly Change[])[] = [
