@@ -180,13 +180,16 @@ function warpMeant(waves: Waves, hold: Instant, move: (time: Instant) => Instant
     return { bound, time: time <= hold ? time : move(time) };
   });
   const all = [...around.filter(({ bound }) => bound < last), ...joint, ...around.filter(({ bound }) => bound > last + 1)];
-  return wavesFrom(roundedTogether(all));
+  return wavesFrom(roundedTogether(all, hold));
 }
 
-/** In the coarsest unit that keeps them apart: a joint that fell into the time of another wave would be none. */
-function roundedTogether(waves: readonly Wave[]): readonly Wave[] {
+/**
+ * In the coarsest unit that keeps them apart: a joint that fell into the time of another wave would be none. Up to the hold they are
+ * rounded down, because whoever has the update by then must not lose it, and up behind it.
+ */
+function roundedTogether(waves: readonly Wave[], hold: Instant): readonly Wave[] {
   for (const unit of [SECOND, MILLISECOND]) {
-    const rounded = waves.map(({ bound, time }) => ({ bound, time: ceilTo(unit, time) }));
+    const rounded = waves.map(({ bound, time }) => ({ bound, time: ceilTo(unit, time <= hold ? time - unit + 1n : time) }));
     if (rounded.every(({ time }, index) => time > (rounded[index - 1]?.time ?? time - 1n))) return rounded;
   }
   return waves.filter((wave, index) => waves.slice(index + 1).every(({ time }) => time > wave.time));

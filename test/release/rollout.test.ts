@@ -4,7 +4,7 @@ import { readyTimes, readySeeds, scheduleOf, SEEDS } from '../../lib/release/eli
 import type { Update } from '../../lib/release/manifest.ts';
 import { accelerateRollout, isOffered, offeredSeeds, pauseRollout, replaceWaves, resumeRollout } from '../../lib/release/rollout.ts';
 import { instantOf, parseWaveTime, SECOND, waveTime } from '../../lib/release/wave-time.ts';
-import type { Waves } from '../../lib/release/waves.ts';
+import { orderedSchedule, type Waves } from '../../lib/release/waves.ts';
 
 const T0 = parseWaveTime('2026-03-03T18:00:00Z') ?? 0n;
 const DAY = 86_400n * SECOND;
@@ -168,6 +168,19 @@ test('accelerateRollout() divides what is left, for stock hosts and our own', ()
   assert.equal(offeredSeeds(fast, instantOf(hours(1100))), 1401);
   const behind = 1401 - offeredAt(fast, hours(1100));
   assert.ok(behind >= 0 && behind < 20, `${behind} behind`);
+});
+
+test('resumeRollout() lets none of our own agents wait longer that had the update before the pause', () => {
+  const meant = { '0': at(0), '701': at(37), '2047': at(4000) };
+  const turns = (waves: Update['waves'] = {}): readonly (bigint | undefined)[] => readyTimes(orderedSchedule(waves), 'relative');
+  const before = turns(meant);
+  for (const pausedAt of [1.01, 5.003, 20.2]) {
+    const hold = instantOf(hours(pausedAt));
+    const held = pauseRollout(update(STEADY, { waves: meant }), hours(0), hours(pausedAt));
+    const after = turns(resumeRollout(held, hours(30), hours(40)).gantry?.waves);
+    const later = before.flatMap((time, seed) => (time !== undefined && time <= hold && (after[seed] ?? 0n) > time ? [seed] : []));
+    assert.deepEqual(later, []);
+  }
 });
 
 test('accelerateRollout() brings a start that is still to come nearer', () => {
