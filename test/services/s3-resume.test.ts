@@ -107,9 +107,17 @@ await describeEachS3Server((kind, server) => {
     const bucket = await server.bucket('resume');
     const store = await storeIn(server, bucket);
     const path = parseStorePath(`targets/${SOURCE.sha256}.large.img`);
-    await server.client.send(new CreateMultipartUploadCommand({ Bucket: bucket, Key: `os/${path}`, ChecksumAlgorithm: 'SHA256' }));
+    await server.client.send(
+      new CreateMultipartUploadCommand({
+        Bucket: bucket,
+        Key: `os/${path}`,
+        ChecksumAlgorithm: 'SHA256',
+        Metadata: { sha256: SOURCE.sha256 },
+      }),
+    );
     await store.write(path, SOURCE, OPTIONS);
     assert.equal((await store.head(path))?.sha256, SOURCE.sha256);
+    assert.deepEqual(await collect((await store.read(path)).body), Buffer.from(BYTES));
     const { Uploads = [] } = await server.client.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: `os/${path}` }));
     assert.deepEqual(Uploads, []);
   });
