@@ -13,12 +13,16 @@ import { isOneFrame } from './zstd-structure.ts';
 /** A frame never needs a window beyond its own raw bytes. */
 const FRAME_WINDOW_LOG: number = Math.log2(FRAME_RAW_BYTES);
 /** What else than input, level and library decides over the bytes: one more when a frame of the same would get others. */
-export const FRAMING_VERSION = 1;
+export const FRAMING_VERSION = 2;
 /**
- * At these levels the library wants matches of five bytes, which suits long streams. In a frame of 1 MiB matches of four save 0.8 % of a
- * root image at no cost in time, as they do in the library's own choice for inputs up to 256 KiB.
+ * Where the library's own choice for inputs of this size can be bettered: it wants matches of five bytes, which suits long streams. In a
+ * frame of 1 MiB matches of four find more. At level 3, the default, smaller tables, which stay in a core's cache, take 8 % less time than
+ * the library's choice for 0.1 % more bytes (measured on root images); at level 4 the gain is taken in bytes.
  */
-const SHORT_MATCH_LEVELS: ReadonlySet<number> = new Set([3, 4]);
+const BETTER_IN_FRAMES: ReadonlyMap<number, Readonly<Record<number, number>>> = new Map([
+  [3, { [constants.ZSTD_c_minMatch]: 4, [constants.ZSTD_c_hashLog]: 16, [constants.ZSTD_c_chainLog]: 14 }],
+  [4, { [constants.ZSTD_c_minMatch]: 4 }],
+]);
 /** zlib refuses smaller pieces. */
 const CHUNK_MIN_BYTES = 64;
 
@@ -47,7 +51,7 @@ export function frameOptions(level: number, rawLengthBytes: number): ZstdOptions
       [constants.ZSTD_c_compressionLevel]: level,
       [constants.ZSTD_c_checksumFlag]: 1,
       [constants.ZSTD_c_contentSizeFlag]: 1,
-      ...(SHORT_MATCH_LEVELS.has(level) ? { [constants.ZSTD_c_minMatch]: 4 } : {}),
+      ...BETTER_IN_FRAMES.get(level),
     },
     pledgedSrcSize: rawLengthBytes,
   };
