@@ -17,6 +17,9 @@ export interface FileSlice {
   readonly identity: string;
 }
 
+/** `own`: each chunk is the taker's for good. `shared`: it lasts until the next one is asked for, and its memory is used again. */
+export type ChunkMemory = 'own' | 'shared';
+
 /** A file, or a part of one, that is read from one end to the other, and must not change meanwhile. */
 export interface StableFile {
   readonly path: string;
@@ -26,11 +29,11 @@ export interface StableFile {
   /** Changes with the file. */
   readonly identity: string;
   /**
-   * The content in chunks of at most 1 MiB, each the reader's own.
+   * The content in chunks of at most 1 MiB; the next one is read while the taker is busy with one.
    *
-   * @param buffer what every chunk is read into instead: each then lasts until the next one is asked for
+   * @param memory of the chunks, `own` by default
    */
-  read(buffer?: Uint8Array): AsyncGenerator<Uint8Array, void, undefined>;
+  read(memory?: ChunkMemory): AsyncGenerator<Uint8Array, void, undefined>;
   /** Bytes from anywhere in it; fewer where it ends. */
   readAt(position: number, lengthBytes: number): Promise<Uint8Array>;
   /** @throws GantryError `files/changed` when size, times or identity are not what they were, or it ended elsewhere than its size says */
@@ -61,7 +64,7 @@ export async function openStableFile(source: string | FileSlice): Promise<Stable
       lengthBytes: part.lengthBytes,
       allocatedBytes: found.blocks * STAT_BLOCK_BYTES,
       identity: before,
-      read: (shared) => readPart(handle, path, part, ending, shared),
+      read: (memory = 'own') => readPart(handle, path, part, ending, memory),
       readAt: async (position, lengthBytes) => readWithin(handle, path, part, { position, lengthBytes }),
       async assertUnchanged() {
         if (ending.isElsewhere || (await identityOf(handle)) !== before) throw changed(path);
@@ -98,19 +101,34 @@ async function* readPart(
   path: string,
   { offset, lengthBytes }: Part,
   ending: Ending,
-  shared: Uint8Array | undefined,
+  memory: ChunkMemory,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  for (let position = 0; ;) {
+  // The taker has one chunk while the next one is read: memory may be used again after two.
+  const turns: (Buffer | undefined)[] = [undefined, undefined];
+  const readAt = async (position: number, turn: 0 | 1): Promise<Buffer> => {
     // One byte more than there should be shows that it grew.
     const left = position > lengthBytes ? CHUNK_BYTES : lengthBytes - position + (ending.mayGrow ? 1 : 0);
-    const buffer = shared ?? Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, left));
-    const { bytesRead } = await attempt(path, async () => handle.read(buffer, 0, Math.min(buffer.length, left), offset + position));
-    if (bytesRead === 0) {
+    const wanted = Math.min(CHUNK_BYTES, left);
+    const held = turns[turn];
+    const buffer = held !== undefined && held.length >= wanted ? held : Buffer.allocUnsafeSlow(wanted);
+    if (memory === 'shared') turns[turn] = buffer;
+    const { bytesRead } = await attempt(path, async () => handle.read(buffer, 0, wanted, offset + position));
+    return buffer.subarray(0, bytesRead);
+  };
+  let position = 0;
+  let turn: 0 | 1 = 0;
+  for (let coming = readAt(0, turn); ;) {
+    const chunk = await coming;
+    if (chunk.length === 0) {
       ending.isElsewhere ||= position !== lengthBytes;
       return;
     }
-    position += bytesRead;
-    yield buffer.subarray(0, bytesRead);
+    position += chunk.length;
+    turn = turn === 0 ? 1 : 0;
+    coming = readAt(position, turn);
+    // A taker that leaves now never sees its error.
+    coming.catch(() => undefined);
+    yield chunk;
   }
 }
 
@@ -174,7 +192,7 @@ export function fileSource<M extends { readonly lengthBytes: number; readonly sh
     async *open() {
       const file = await openStableFile(path);
       try {
-        yield* file.read(Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, measured.lengthBytes + 1)));
+        yield* file.read('shared');
       } finally {
         await file.close();
       }

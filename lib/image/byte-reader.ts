@@ -1,7 +1,7 @@
-/** A stream read in pieces of the reader's choice. */
+/** A stream read in pieces of the reader's choice; several of its chunks may be in use at once, so each must have memory of its own. */
 export class ByteReader {
   readonly #source: AsyncIterator<Uint8Array>;
-  #held: Buffer = Buffer.alloc(0);
+  #held: Buffer<ArrayBuffer> = Buffer.alloc(0);
   #offset = 0;
 
   constructor(source: AsyncIterable<Uint8Array>) {
@@ -14,7 +14,7 @@ export class ByteReader {
   }
 
   /** The next bytes, fewer only at the end. */
-  async take(length: number): Promise<Buffer> {
+  async take(length: number): Promise<Buffer<ArrayBuffer>> {
     const bytes = await this.peek(length);
     this.#held = this.#held.subarray(bytes.length);
     this.#offset += bytes.length;
@@ -22,7 +22,7 @@ export class ByteReader {
   }
 
   /** Like `take`, and the bytes stay. */
-  async peek(length: number): Promise<Buffer> {
+  async peek(length: number): Promise<Buffer<ArrayBuffer>> {
     if (this.#held.length < length) await this.#fill(length);
     return this.#held.subarray(0, length);
   }
@@ -37,14 +37,13 @@ export class ByteReader {
   }
 
   async #fill(length: number): Promise<void> {
-    const parts = [this.#held];
+    const parts: Uint8Array[] = [this.#held];
     for (let have = this.#held.length; have < length;) {
       const next = await this.#source.next();
       if (next.done === true) break;
       parts.push(Buffer.from(next.value.buffer, next.value.byteOffset, next.value.length));
       have += next.value.length;
     }
-    // A copy, so that what was taken stays as it was whatever the source does with its chunks.
     this.#held = Buffer.concat(parts);
   }
 }

@@ -71,11 +71,6 @@ export function compressFrameJob({ raw, rawLengthBytes, level }: CompressFrameIn
   return { output: { raw, bytes, frame }, transfer: [raw, bytes.buffer] };
 }
 
-/** The SHA-256 of bytes that are handed over, in hexadecimal digits. */
-export function hashBytesJob(bytes: Uint8Array): JobResult<string> {
-  return { output: hash('sha256', bytes, 'hex'), transfer: [] };
-}
-
 export interface DecompressFrameInput {
   /** Authenticated before. */
   readonly bytes: Uint8Array;

@@ -9,7 +9,6 @@
 import {
   compressFrameJob,
   decompressFrameJob,
-  hashBytesJob,
   type CompressFrameInput,
   type CompressFrameOutput,
   type DecompressFrameInput,
@@ -22,12 +21,10 @@ export interface Jobs {
   readonly 'compress-frame': Job<CompressFrameInput, CompressFrameOutput>;
   readonly 'decompress-frame': Job<DecompressFrameInput, DecompressFrameOutput>;
   readonly 'hash-blocks': Job<HashBlocksInput, HashBlocksOutput>;
-  readonly 'hash-bytes': Job<Uint8Array, string>;
 }
 
 export const JOBS: Jobs = {
   'compress-frame': compressFrameJob,
   'decompress-frame': decompressFrameJob,
   'hash-blocks': hashBlocksJob,
-  'hash-bytes': hashBytesJob,
 };

@@ -218,20 +218,34 @@ export async function* inOrder<I, O>(
   options: { readonly atOnce: number; readonly signal?: AbortSignal | undefined },
 ): AsyncGenerator<O, void, undefined> {
   const underWay: Promise<O>[] = [];
+  const source = inputs[Symbol.asyncIterator]();
   let index = 0;
+  // The next input comes in while the taker of an output is busy with it.
+  let coming = take(source);
   try {
-    for await (const input of inputs) {
+    for (;;) {
+      const next = await coming;
+      if (next.done === true) break;
       refuseAborted(options.signal);
-      const job = start(input, index);
+      const job = start(next.value, index);
       // It may fail while an earlier one is awaited; whoever awaits it below still gets the error.
       job.catch(() => undefined);
       underWay.push(job);
       index += 1;
+      coming = take(source);
       const first = underWay.length < options.atOnce ? undefined : underWay.shift();
       if (first !== undefined) yield await first;
     }
     for (let first = underWay.shift(); first !== undefined; first = underWay.shift()) yield await first;
   } finally {
-    await Promise.allSettled(underWay);
+    await Promise.allSettled([coming, ...underWay]);
+    await source.return?.();
   }
+}
+
+/** Its error waits for whoever awaits it. */
+async function take<I>(source: AsyncIterator<I>): Promise<IteratorResult<I>> {
+  const next = source.next();
+  next.catch(() => undefined);
+  return next;
 }

@@ -24,6 +24,7 @@ const CHUNK_BYTES = 1 << 20;
 const LEVEL_MAX = 22;
 /** One under way, one at hand for the thread, and one that is being filled or written. */
 const BLOCKS_PER_THREAD = 3;
+const HASHES_AT_ONCE = 4;
 const ZEROS: Buffer = Buffer.alloc(FRAME_RAW_BYTES);
 
 export interface CompressOptions {
@@ -100,21 +101,21 @@ export async function decompressFrame(
   return (await pool.run('decompress-frame', input, { transfer: [own.buffer], signal })).raw;
 }
 
-/** True when the source is these frames, one after the other, and nothing else; they are hashed in worker threads. */
+/** True when the source is these frames, one after the other, and nothing else; they are hashed beside the reading, on Node's own threads. */
 export async function isMadeOf(
   source: AsyncIterable<Uint8Array>,
   frames: readonly Pick<Frame, 'lengthBytes' | 'sha256'>[],
-  { pool = sharedPool(), signal }: FrameOptions = {},
+  { signal }: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<boolean> {
   const reader = new ByteReader(source);
   async function* parts(): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
-    for (const { lengthBytes } of frames) yield new Uint8Array(await reader.take(lengthBytes));
+    for (const { lengthBytes } of frames) yield await reader.take(lengthBytes);
   }
   const hashOf = async (part: Uint8Array<ArrayBuffer>): Promise<string> =>
-    pool.run('hash-bytes', part, { transfer: [part.buffer], signal });
+    Buffer.from(await crypto.subtle.digest('SHA-256', part)).toString('hex');
   try {
     let index = 0;
-    for await (const found of inOrder(parts(), hashOf, { atOnce: pool.threads * BLOCKS_PER_THREAD, signal })) {
+    for await (const found of inOrder(parts(), hashOf, { atOnce: HASHES_AT_ONCE, signal })) {
       if (found !== frames[index]?.sha256) return false;
       index += 1;
     }

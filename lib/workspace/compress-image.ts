@@ -67,7 +67,6 @@ export interface Inspection {
 
 /** One more when lz4.ts makes other bytes of the same input. */
 const LZ4_FORM = 'lz4-v1';
-const CHUNK_BYTES = 1 << 20;
 
 /**
  * @throws GantryError `files/missing`, `files/not-readable`, `files/changed`, `files/disk-full`, `image/empty`; `image/bad-input` when a
@@ -153,7 +152,7 @@ function rawBytes(
   const isShared = step === 'check' || compression === 'zst';
   return raw({
     signal,
-    ...(isShared ? { buffer: Buffer.allocUnsafeSlow(CHUNK_BYTES) } : {}),
+    ...(isShared ? { memory: 'shared' } : {}),
     onProgress: (bytes) => onProgress?.({ step, image, compression, bytes, totalBytes: file.lengthBytes }),
   });
 }

@@ -6,7 +6,6 @@ import { measure } from '../image/measure.ts';
 import { ZstdStructure, ZstdStructureError, type PassedFrame } from '../image/zstd-structure.ts';
 import type { Compression } from '../release/names.ts';
 
-const CHUNK_BYTES = 1 << 20;
 const HEADER_MAX_BYTES = 64;
 
 export type CompressedInfo =
@@ -93,7 +92,7 @@ class FrameSizes {
 
 async function* counted(file: StableFile, tell: (bytes: number) => void): AsyncGenerator<Uint8Array, void, undefined> {
   let bytes = 0;
-  for await (const chunk of file.read(Buffer.allocUnsafeSlow(CHUNK_BYTES))) {
+  for await (const chunk of file.read('shared')) {
     bytes += chunk.length;
     tell(bytes);
     yield chunk;

@@ -92,7 +92,7 @@ async function copyImage(
   try {
     const digest = createHash('sha256');
     let position = 0;
-    for await (const chunk of file.read(Buffer.allocUnsafeSlow(1 << 20))) {
+    for await (const chunk of file.read('shared')) {
       digest.update(chunk);
       await writeWithHoles(writer, chunk, { position, isLast: position + chunk.length === file.lengthBytes });
       position += chunk.length;

@@ -153,7 +153,7 @@ async function isWhole(image: CachedImage, object: string, frames: string | unde
   const file = await openStableFile(object);
   try {
     if (file.lengthBytes !== image.object.lengthBytes) return false;
-    if (frames === undefined) return (await measure(file.read(Buffer.allocUnsafeSlow(1 << 20)))).sha256 === image.object.sha256;
+    if (frames === undefined) return (await measure(file.read('shared'))).sha256 === image.object.sha256;
     const bytes = await readWholeFile(frames, { maxBytes: FRAME_TABLE_MAX_BYTES });
     if (hash('sha256', bytes) !== image.frames?.sha256) return false;
     // The entry and the table are right, so frames that are the table's are the object's too.

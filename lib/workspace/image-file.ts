@@ -1,6 +1,6 @@
 /** A partition image as a file: raw, or compressed as lz4 or zstd. */
 import { GantryError, isGantryError, refuseAborted } from '../errors.ts';
-import { openStableFile, type StableFile } from '../files/read.ts';
+import { openStableFile, type ChunkMemory, type StableFile } from '../files/read.ts';
 import { decompressLz4 } from '../image/lz4.ts';
 import { decompressZstd } from '../image/zstd.ts';
 import type { Compression } from '../release/names.ts';
@@ -20,8 +20,8 @@ export interface RawOptions {
   readonly signal?: AbortSignal | undefined;
   /** Told the bytes of the file that were read so far. */
   readonly onProgress?: ((bytes: number) => void) | undefined;
-  /** What every chunk of a raw image is read into: each then lasts until the next one is asked for. */
-  readonly buffer?: Uint8Array;
+  /** Of the chunks of a raw image. */
+  readonly memory?: ChunkMemory;
 }
 
 export interface ImageFile {
@@ -57,8 +57,8 @@ export async function withImageFile<T>(
   }
 }
 
-function rawBytes(file: StableFile, form: ImageForm, { signal, onProgress, buffer }: RawOptions): AsyncIterable<Uint8Array> {
-  const stream = counted(file.read(form === 'raw' ? buffer : undefined), (bytes) => {
+function rawBytes(file: StableFile, form: ImageForm, { signal, onProgress, memory }: RawOptions): AsyncIterable<Uint8Array> {
+  const stream = counted(file.read(form === 'raw' ? memory : 'own'), (bytes) => {
     refuseAborted(signal);
     onProgress?.(bytes);
   });

@@ -16,8 +16,6 @@ import { inspectDisk, type DiskInfo } from './disk-info.ts';
 import { heldFindings, heldIn, type Held } from './held.ts';
 import { withImageFile, type ImageFile } from './image-file.ts';
 
-const CHUNK_BYTES = 1 << 20;
-
 export interface ImageInfo {
   readonly path: string;
   readonly lengthBytes: number;
@@ -92,7 +90,7 @@ async function readRaw(image: ImageFile, options: InspectOptions & { readonly te
       yield chunk;
     }
   }
-  const measured = measuring(headed(image.raw({ signal, onProgress: tell, buffer: Buffer.allocUnsafeSlow(CHUNK_BYTES) })));
+  const measured = measuring(headed(image.raw({ signal, onProgress: tell, memory: 'shared' })));
   const sample = await sampleCompression(measured.stream, { level, signal });
   return { raw: measured.result(), head: Buffer.concat(heads), sample };
 }

@@ -26,7 +26,7 @@ export async function buildHashImage(imagePath: string, hashPath: string, option
     const writer = await createAtomicWriter(hashPath, { overwrite });
     try {
       const imageBytes = await rawLengthOf(image, options.signal);
-      const raw = image.raw({ ...rawOptions, buffer: new Uint8Array(CHUNK_BYTES) });
+      const raw = image.raw({ ...rawOptions, memory: 'shared' });
       const tree = await buildVerityTree(raw, { salt, uuid, imageBytes, ...signal }, async (bytes, position) =>
         writer.write(bytes, position),
       );
@@ -38,8 +38,6 @@ export async function buildHashImage(imagePath: string, hashPath: string, option
     }
   });
 }
-
-const CHUNK_BYTES = 1 << 20;
 
 /** Of what is compressed, nothing but decompressing it tells for sure. */
 async function rawLengthOf({ form, file, raw }: ImageFile, signal: AbortSignal | undefined): Promise<number> {
@@ -68,7 +66,7 @@ export async function verifyHashImage(
       if (image.form === 'raw') refuseOtherLength(tree, image.file.lengthBytes);
       const checker = new VerityChecker({ tree, hashImage: hash.raw({ signal }), rootHash, stopAt: 'end', signal });
       try {
-        for await (const chunk of image.raw({ ...options, buffer: new Uint8Array(CHUNK_BYTES) })) await checker.write(chunk);
+        for await (const chunk of image.raw({ ...options, memory: 'shared' })) await checker.write(chunk);
         return { tree, rootHash: await checker.end() };
       } finally {
         await checker.close();

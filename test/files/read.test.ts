@@ -52,18 +52,32 @@ for (const [name, change] of Object.entries(changes)) {
   });
 }
 
-test('read() reads into one buffer when it is given one', async (t) => {
+test('read() uses two pieces of memory in turn when it is shared, and each chunk holds still until the next is asked for', async (t) => {
   const path = join(await temporaryDirectory(t), 'image');
-  await writeFile(path, 'abcdefg');
+  const content = Buffer.concat(['a', 'b', 'c', 'd', 'e'].map((letter) => Buffer.alloc(1 << 20, letter)));
+  await writeFile(path, content);
   const file = await openStableFile(path);
   t.after(async () => file.close());
-  const buffer = Buffer.alloc(3);
-  const seen: string[] = [];
-  for await (const chunk of file.read(buffer)) {
-    assert.equal(chunk.buffer, buffer.buffer);
-    seen.push(Buffer.from(chunk).toString());
+  const seen: Buffer[] = [];
+  const memory = new Set<ArrayBufferLike>();
+  for await (const chunk of file.read('shared')) {
+    memory.add(chunk.buffer);
+    // Long enough for the reading ahead.
+    await new Promise((resolve) => void setTimeout(resolve, 5));
+    seen.push(Buffer.from(chunk));
   }
-  assert.deepEqual(seen, ['abc', 'def', 'g']);
+  assert.deepEqual([Buffer.concat(seen).equals(content), memory.size], [true, 2]);
+});
+
+test('read() can be left after any chunk, and the file closed', async (t) => {
+  const path = join(await temporaryDirectory(t), 'image');
+  await writeFile(path, Buffer.alloc(3 << 20));
+  const file = await openStableFile(path);
+  for await (const chunk of file.read('shared')) {
+    assert.equal(chunk.length, 1 << 20);
+    break;
+  }
+  await file.close();
 });
 
 test('assertUnchanged() throws files/changed when the content does not end where the size says', async () => {
@@ -180,7 +194,7 @@ test('openStableFile() reads a part of a file as if it were one', async (t) => {
   const part = await openStableFile({ path, offset: 1000, lengthBytes, identity });
   assert.equal(part.lengthBytes, lengthBytes);
   assert.deepEqual(await collect(part.read()), Buffer.alloc(lengthBytes, 'b'));
-  assert.deepEqual(await collect(part.read(Buffer.alloc(4096))), Buffer.alloc(lengthBytes, 'b'));
+  assert.deepEqual(await collect(part.read('shared')), Buffer.alloc(lengthBytes, 'b'));
   assert.equal(Buffer.from(await part.readAt(lengthBytes - 3, 100)).toString(), 'bbb');
   assert.equal((await part.readAt(lengthBytes + 1, 100)).length, 0);
   await part.assertUnchanged();

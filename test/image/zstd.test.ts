@@ -120,7 +120,7 @@ test('isMadeOf() is true for the frames of a file, and for nothing else', async 
   const { bytes, frames } = await compress(IMAGE, { pool });
   const flipped = Buffer.from(bytes);
   flipped.writeUInt8(flipped.readUInt8(bytes.length >> 1) ^ 1, bytes.length >> 1);
-  const is = async (data: Uint8Array, of: readonly Frame[]): Promise<boolean> => isMadeOf(inChunks(data, 300_007), of, { pool });
+  const is = async (data: Uint8Array, of: readonly Frame[]): Promise<boolean> => isMadeOf(inChunks(data, 300_007), of);
   assert.equal(await is(bytes, frames), true);
   for (const [data, of] of [
     [flipped, frames],
