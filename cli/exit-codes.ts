@@ -65,6 +65,7 @@ const EXCEPTIONS: Readonly<Partial<Record<ErrorCode, number>>> = {
   'repository/rollback': EXIT.refused,
   'repository/root-chain': EXIT.refused,
   'repository/root-transition': EXIT.refused,
+  'repository/unexplained': EXIT.refused,
   'server/not-a-store': EXIT.input,
   'store/bad-path': EXIT.input,
   'store/conflict': EXIT.conflict,

@@ -127,6 +127,8 @@ export interface ErrorDetails {
   'repository/bad-threshold': { readonly role: string; readonly threshold: number; readonly keys: number };
   'repository/bad-policy': { readonly member: string };
   'repository/bad-draft': { readonly at: string };
+  'repository/other-draft': { readonly what: string };
+  'repository/unexplained': { readonly role: string; readonly members: readonly string[] };
   'repository/bad-change': { readonly path: string };
   'repository/moved-on': { readonly base: string; readonly live: string };
 

@@ -1,84 +1,143 @@
-import type { Draft } from '../../lib/repository/draft.ts';
-import type { RepositoryName } from '../../lib/workspace/config.ts';
+import type { DraftView } from '../../lib/publish/draft-view.ts';
+import type { Workspace } from '../../lib/workspace/workspace.ts';
 import type { Context } from '../context.ts';
-import { repositoriesOf } from '../edits.ts';
-import { dryRunOption, isSet, repositoriesOptions } from '../options.ts';
+import {
+  chooseDrafts,
+  keyNames,
+  openParcelHere,
+  readParcel,
+  textOf,
+  waitingDrafts,
+  WHAT,
+  workspaceIfAny,
+  type DraftName,
+} from '../drafts.ts';
+import { dryRunOption, isSet, storeOption } from '../options.ts';
 import type { CommandSpec, OptionValues, Outcome } from '../program.ts';
-import { openWorkspaceSession, type WorkspaceSession } from '../session.ts';
+import { openWorkspaceOnly, openWorkspaceSession } from '../session.ts';
+import { describeDraft } from '../ui/drafts.ts';
 import { count } from '../ui/format.ts';
+import { exportDraft, importDraft, mergeDraft } from './draft-file.ts';
 
-interface Waiting {
-  readonly repository: RepositoryName;
+const show: CommandSpec = {
+  name: 'show',
+  arguments: [['[what]', 'root, VARIANT/ARCH, or a file that gantry draft export wrote (default: everything that waits)']],
+  summary: 'what a draft changes, and who has signed it',
+  description:
+    'What a draft means is computed from its bytes and from what is live, never taken from the draft. The digest is that of the bytes to be signed: key holders read it to each other before they sign.',
+  options: [storeOption],
+  examples: ['gantry draft show', 'gantry draft show root', 'gantry draft show ceremony.draft'],
+  async run(context, [what], options) {
+    const isFile = what !== undefined && what !== 'root' && what !== 'all' && !(await isRepository(context, options, what));
+    const views = isFile ? [await viewFile(context, options, what)] : await viewWaiting(context, options, what);
+    const workspace = await workspaceIfAny(context, options);
+    const nameOf = await keyNames(workspace);
+    const stale = views.some(({ state }) => state === 'conflict');
+    return {
+      json: { drafts: views },
+      lines: [
+        ...(views.length === 0 ? ['No draft waits.'] : views.flatMap((view) => ['', ...describeDraft(view, nameOf)]).slice(1)),
+        ...(views.length === 0
+          ? []
+          : ['', `Next: ${isFile ? `gantry draft import ${what}` : stale ? 'gantry draft cancel' : 'gantry sign'}`]),
+      ],
+    };
+  },
+};
+
+async function isRepository(context: Context, options: OptionValues, what: string): Promise<boolean> {
+  const workspace = await workspaceIfAny(context, options);
+  return workspace?.config.repositories.some((repository) => textOf(repository) === what) ?? false;
+}
+
+async function viewFile(context: Context, options: OptionValues, file: string): Promise<DraftView> {
+  const { viewParcel } = await import('../../lib/publish/draft-view.ts');
+  const workspace = await workspaceIfAny(context, options);
+  if (workspace === undefined) context.say('There is no workspace here: that the file fits together is all that can be said of it.');
+  return viewParcel(await openParcelHere(context, await readParcel(context, file), workspace), await keyNames(workspace));
+}
+
+async function viewWaiting(context: Context, options: OptionValues, what: string | undefined): Promise<readonly DraftView[]> {
+  const { viewRootDraft, viewRepositoryDraft } = await import('../../lib/publish/draft-view.ts');
+  const { workspace, store } = await openWorkspaceSession(context, options);
+  const nameOf = await keyNames(workspace);
+  const names = what === undefined ? await waitingDrafts(workspace) : await chooseDrafts(workspace, what);
+  const views: DraftView[] = [];
+  for (const name of names) {
+    const one =
+      name === 'root'
+        ? await viewRootDraft(workspace, nameOf)
+        : await viewRepositoryDraft(workspace, store, name, { nameOf, now: context.now });
+    if (one !== undefined) views.push(one);
+  }
+  return views;
+}
+
+const cancel: CommandSpec = {
+  name: 'cancel',
+  arguments: [[WHAT[0], `${WHAT[1]}; all means every one`]],
+  summary: 'throw away what is drafted and not published',
+  description:
+    'The draft goes with its changes, the signatures that it has, and the compressed images that no other draft needs. What is published stays as it is. gantry release remove takes a single release out of the draft.',
+  options: [dryRunOption],
+  examples: ['gantry draft cancel --dry-run', 'gantry draft cancel root', 'gantry draft cancel all --yes'],
+  async run(context, [what], options) {
+    const workspace = await openWorkspaceOnly(context, options);
+    if (isSet(options, 'dryRun')) return cancelDrafts(context, workspace, what, 'dry-run');
+    const { withWorkspaceLock } = await import('../../lib/workspace/workspace.ts');
+    return withWorkspaceLock(workspace, async () => cancelDrafts(context, workspace, what, 'cancel'));
+  },
+};
+
+async function cancelDrafts(
+  context: Context,
+  workspace: Workspace,
+  what: string | undefined,
+  mode: 'dry-run' | 'cancel',
+): Promise<Outcome> {
+  const { forgetDraft } = await import('../../lib/publish/live.ts');
+  const { removeRootDraft } = await import('../../lib/workspace/root-files.ts');
+  const names = await chooseDrafts(workspace, what);
+  const held: Held[] = [];
+  for (const name of names) held.push(await heldIn(workspace, name));
+  for (const { draft, changes, signatures } of held) {
+    const contents = changes === 0 ? 'a refresh, or what cannot be read' : count(changes, 'change');
+    const all = draft === 'root' ? count(signatures, 'signature') : `${contents}, ${count(signatures, 'signature')}`;
+    context.say(`${draft}: the draft goes with all it holds: ${all}. What is published stays.`);
+  }
+  const isWanted = mode === 'cancel' && (await context.confirm(`Cancel ${count(names.length, 'draft')}?`));
+  if (isWanted) for (const name of names) await (name === 'root' ? removeRootDraft(workspace) : forgetDraft(workspace, name));
+  return {
+    json: { ...(mode === 'dry-run' ? { dryRun: true } : {}), cancelled: mode === 'dry-run' || isWanted ? held : [] },
+    lines: [isWanted ? `Cancelled ${count(names.length, 'draft')}.` : 'Nothing was cancelled.'],
+  };
+}
+
+interface Held {
+  readonly draft: string;
   readonly changes: number;
   readonly signatures: number;
 }
 
-const discard: CommandSpec = {
-  name: 'discard',
-  summary: 'throw away what is drafted and not published',
-  description:
-    'The draft goes with its changes, the signatures that it has, and the compressed images that no other draft needs. What is published stays as it is. gantry release remove takes a single release out of the draft.',
-  options: [...repositoriesOptions, dryRunOption],
-  examples: ['gantry draft discard --dry-run', 'gantry draft discard --variant all --arch all --yes'],
-  async run(context, _, options) {
-    const session = await openWorkspaceSession(context, options);
-    if (isSet(options, 'dryRun')) return discardAll(context, session, options);
-    const { withWorkspaceLock } = await import('../../lib/workspace/workspace.ts');
-    return withWorkspaceLock(session.workspace, async () => discardAll(context, session, options));
-  },
-};
-
-async function discardAll(context: Context, session: WorkspaceSession, options: OptionValues): Promise<Outcome> {
-  const { forgetDraft } = await import('../../lib/publish/live.ts');
-  const repositories = await repositoriesOf(session, options);
-  const waiting: Waiting[] = [];
-  for (const repository of repositories) waiting.push(...(await waitingIn(session, repository)));
-  if (waiting.length === 0) throw await nothingWaits(repositories);
-  for (const { repository, changes, signatures } of waiting) {
-    const what = changes === 0 ? 'a refresh, or what cannot be read' : count(changes, 'change');
-    context.say(
-      `${nameOf(repository)}: the draft goes with all it holds: ${what}, ${count(signatures, 'signature')}. What is published stays.`,
-    );
-  }
-  const isDryRun = isSet(options, 'dryRun');
-  const isWanted = !isDryRun && (await context.confirm(`Discard ${count(waiting.length, 'draft')}?`));
-  if (isWanted) for (const { repository } of waiting) await forgetDraft(session.workspace, repository);
-  const discarded = waiting.map(({ repository, ...rest }) => ({ ...repository, ...rest }));
-  return {
-    json: { ...(isDryRun ? { dryRun: true } : {}), discarded: isDryRun || isWanted ? discarded : [] },
-    lines: [isWanted ? `Discarded ${count(waiting.length, 'draft')}.` : 'Nothing was discarded.'],
-  };
-}
-
 /** A draft that cannot be read goes like any other: that is how people get rid of it. */
-async function waitingIn({ workspace }: WorkspaceSession, repository: RepositoryName): Promise<readonly Waiting[]> {
+async function heldIn(workspace: Workspace, name: DraftName): Promise<Held> {
   const { readDraft } = await import('../../lib/workspace/draft-files.ts');
+  const { readRootDraft } = await import('../../lib/workspace/root-files.ts');
   const { isGantryError } = await import('../../lib/errors.ts');
+  const draft = textOf(name);
   try {
-    const draft = await readDraft(workspace, repository);
-    return draft === undefined ? [] : [{ repository, changes: draft.changes.length, signatures: signaturesOf(draft) }];
+    if (name === 'root') return { draft, changes: 0, signatures: (await readRootDraft(workspace))?.signatures.length ?? 0 };
+    const found = await readDraft(workspace, name);
+    const roles = Object.values(found?.roles ?? {});
+    return { draft, changes: found?.changes.length ?? 0, signatures: roles.reduce((sum, { signatures }) => sum + signatures.length, 0) };
   } catch (error) {
-    if (!isGantryError(error, 'repository/bad-draft')) throw error;
-    return [{ repository, changes: 0, signatures: 0 }];
+    if (!isGantryError(error)) throw error;
+    return { draft, changes: 0, signatures: 0 };
   }
-}
-
-function signaturesOf({ roles }: Draft): number {
-  return Object.values(roles).reduce((sum, { signatures }) => sum + signatures.length, 0);
-}
-
-async function nothingWaits(repositories: readonly RepositoryName[]): Promise<Error> {
-  const { GantryError } = await import('../../lib/errors.ts');
-  const names = repositories.map(nameOf).join(', ');
-  return new GantryError('publish/nothing', `Cannot discard the draft of ${names}: nothing waits; expected a draft`, { repository: names });
-}
-
-function nameOf({ variant, arch }: RepositoryName): string {
-  return `${variant}/${arch}`;
 }
 
 export const draft: CommandSpec = {
   name: 'draft',
-  summary: 'throw drafts away',
-  subcommands: [discard],
+  summary: 'look at drafts, hand them on, put their signatures together',
+  subcommands: [show, exportDraft, importDraft, mergeDraft, cancel],
 };

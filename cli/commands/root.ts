@@ -2,6 +2,7 @@ import { GantryError, quote } from '../../lib/errors.ts';
 import { listOption } from '../options.ts';
 import type { CommandSpec, OptionValues } from '../program.ts';
 import { openWorkspaceSession } from '../session.ts';
+import { count } from '../ui/format.ts';
 
 const ROLES = ['root', 'targets', 'snapshot', 'timestamp'] as const;
 type RoleName = (typeof ROLES)[number];
@@ -22,9 +23,22 @@ const initRoot: CommandSpec = {
     const { workspace } = await openWorkspaceSession(context, options);
     const { withWorkspaceLock } = await import('../../lib/workspace/workspace.ts');
     const { draftFirstRoot } = await import('../../lib/workspace/draft-root.ts');
+    const { readRootDraft } = await import('../../lib/workspace/root-files.ts');
     const names = Object.fromEntries(ROLES.map((role) => [role, listOption(options, role)])) as Record<RoleName, readonly string[]>;
     const thresholds = thresholdsOf(options);
-    const { path, root } = await withWorkspaceLock(workspace, async () => draftFirstRoot(workspace, { names, thresholds }, context.now));
+    const made = await withWorkspaceLock(workspace, async () => {
+      const waiting = await readRootDraft(workspace);
+      const signed = waiting?.signatures.length ?? 0;
+      if (
+        signed > 0 &&
+        !(await context.confirm(`A first root waits with ${count(signed, 'signature')}, which would be lost. Replace it?`))
+      ) {
+        return undefined;
+      }
+      return draftFirstRoot(workspace, { names, thresholds }, context.now);
+    });
+    if (made === undefined) return { json: {}, lines: ['Nothing was drafted; the root that waits stays as it is.'] };
+    const { path, root } = made;
     return {
       json: { draft: path, version: root.version, expires: root.expires, roles: root.roles },
       lines: [

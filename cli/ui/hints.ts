@@ -124,7 +124,9 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'repository/bad-threshold': 'gantry root init --threshold root=2 sets it',
   'repository/bad-policy': 'write it like 14d or 2 weeks, in policies/expiry.toml',
   'repository/bad-draft': ({ at }) =>
-    `${at === 'drafts/root.json' ? 'remove it' : 'gantry draft discard removes it'}, then make it again; what is published is not affected`,
+    `gantry draft cancel${at === 'drafts/root.json' ? ' root' : ''} removes it, then make it again; what is published is not affected`,
+  'repository/other-draft': 'gantry draft show FILE shows what is in a file; gantry draft cancel throws the draft of the workspace away',
+  'repository/unexplained': 'ask who made the draft; the members were not written by gantry',
   'repository/bad-change': 'gantry release list shows what is published',
   'repository/moved-on': SIGN_AND_PUBLISH,
 

@@ -154,8 +154,14 @@ async function requireRole(store: Store, path: StorePath, meta: MetaFile, maxByt
 }
 
 async function readManifest(store: Store, published: PublishedRoles): Promise<Manifest> {
+  const bytes = await readManifestFile(store, published);
+  return bytes === undefined ? emptyManifest() : parseManifest(bytes);
+}
+
+/** The live `manifest.json`, byte for byte; undefined where targets name none. @throws GantryError `publish/no-manifest` */
+export async function readManifestFile(store: Store, published: PublishedRoles): Promise<Uint8Array | undefined> {
   const entry = published.targets.role.targets[MANIFEST_PATH];
-  if (entry === undefined) return emptyManifest();
+  if (entry === undefined) return undefined;
   const path = targetPath(TargetPath.parse(MANIFEST_PATH).publishedName(entry.hashes.sha256));
   checkManifestLength(entry.length);
   const object = await readObject(store, path, entry.length);
@@ -166,7 +172,7 @@ async function readManifest(store: Store, published: PublishedRoles): Promise<Ma
       { path },
     );
   }
-  return parseManifest(object.bytes);
+  return object.bytes;
 }
 
 interface SmallObject {

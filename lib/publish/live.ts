@@ -5,7 +5,7 @@ import { isPublished, offerAfter, type Draft } from '../repository/draft.ts';
 import { remainingChanges } from '../repository/draft-changes.ts';
 import type { Store } from '../store/store.ts';
 import type { RepositoryName } from '../workspace/config.ts';
-import { readDraft, readSeenVersions, removeDraft, saveSeenVersions } from '../workspace/draft-files.ts';
+import { neededObjects, readDraft, readSeenVersions, removeDraft, saveSeenVersions } from '../workspace/draft-files.ts';
 import { keepOnlyObjects } from '../workspace/objects.ts';
 import { requireRootChain, saveRootChain } from '../workspace/root-files.ts';
 import type { Workspace } from '../workspace/workspace.ts';
@@ -69,13 +69,9 @@ export async function takeCurrent(workspace: Workspace, store: Store, repository
   return current;
 }
 
-/** Removes the draft, and every object that no other draft needs. */
+/** Removes the draft, and every object that no other draft needs; a draft that cannot be read may need any of them. */
 export async function forgetDraft(workspace: Workspace, repository: RepositoryName): Promise<void> {
   await removeDraft(workspace, repository);
-  const waiting = await Promise.all(workspace.config.repositories.map(async (other) => readDraft(workspace, other)));
-  await keepOnlyObjects(workspace, new Set(waiting.flatMap((other) => (other === undefined ? [] : digestsOf(other)))));
-}
-
-function digestsOf(draft: Draft): readonly string[] {
-  return draft.changes.flatMap((change) => (change.kind === 'put-target' ? [change.file.hashes.sha256] : []));
+  const needed = await neededObjects(workspace);
+  if (needed !== undefined) await keepOnlyObjects(workspace, needed);
 }

@@ -77,7 +77,7 @@ export function encodePlans({ store, plans }: PlanFile, now: Date): Uint8Array {
     ...repository,
     base,
     writes,
-    ...(draft === undefined ? {} : { draft: JSON.parse(Buffer.from(encodeDraft(draft)).toString('utf8')) as unknown }),
+    ...(draft === undefined ? {} : { draft: JSON.parse(Buffer.from(encodeDraft(draft, repository)).toString('utf8')) as unknown }),
   }));
   return Buffer.from(`${JSON.stringify({ format: FORMAT, made: tufDate(now), store, repositories }, undefined, 2)}\n`, 'utf8');
 }
@@ -100,7 +100,7 @@ export function decodePlans(bytes: Uint8Array, path: string): PlanFile {
     // Compared with what the store says, never used for anything else.
     base: base as PlanBase,
     writes,
-    ...(draft === undefined ? {} : { draft: decodeDraft(Buffer.from(JSON.stringify(draft))) }),
+    ...(draft === undefined ? {} : { draft: decodeDraft(Buffer.from(JSON.stringify(draft))).draft }),
   }));
   return { store: result.data.store, plans };
 }

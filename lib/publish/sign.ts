@@ -4,22 +4,21 @@
  * A draft that was overtaken by another publication is drafted again from its changes first: the signatures that it had
  * were over bytes which would not be published any more.
  */
-import { GantryError, type MissingSignatures } from '../errors.ts';
+import type { MissingSignatures } from '../errors.ts';
 import type { PassphraseSource } from '../keys/passphrase.ts';
 import type { Signer } from '../keys/signer.ts';
-import { draftFrom, isBasedOn, offerAfter, pendingRequest, signDraft, type Draft } from '../repository/draft.ts';
-import { remainingChanges } from '../repository/draft-changes.ts';
+import { advanceDraft, isBasedOn, pendingRequest, signDraft, type Draft } from '../repository/draft.ts';
 import { assertDraftHolds, hasExpired } from '../repository/draft-check.ts';
-import { finishRoot, rootAuthorities, rootRequest } from '../repository/root-draft.ts';
-import type { RootChain } from '../repository/root-chain.ts';
-import { withSignature, type SigningRequest } from '../repository/signing.ts';
+import { redraftOn } from '../repository/redraft.ts';
+import { rootAuthorities, rootRequest } from '../repository/root-draft.ts';
+import { withoutStrays, withSignature, type SigningRequest } from '../repository/signing.ts';
 import type { Store } from '../store/store.ts';
-import { signingPayload } from '../tuf/role.ts';
 import type { Envelope, KeyId, Root, Signature, TopRoleName } from '../tuf/types.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { readDraft, saveDraft } from '../workspace/draft-files.ts';
 import { signersAtHand } from '../workspace/key-ring.ts';
-import { readRootChain, readRootDraft, removeRootDraft, saveRootChain, saveRootDraft } from '../workspace/root-files.ts';
+import { forgetFinished, keepRoot } from '../workspace/keep-root.ts';
+import { readRootChain, readRootDraft } from '../workspace/root-files.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import type { LiveState } from './live-state.ts';
 import { takeCurrent } from './live.ts';
@@ -72,22 +71,6 @@ export async function signDrafts(workspace: Workspace, store: Store, options: Si
   return { items, redrafted };
 }
 
-/** A crash between keeping a complete root and removing its draft leaves both. @throws GantryError `repository/bad-draft` */
-async function forgetFinished(workspace: Workspace, draft: Envelope<Root>, chain: RootChain | undefined): Promise<boolean> {
-  const kept = chain?.roots.find(({ role }) => role.version === draft.signed.version);
-  if (kept === undefined) return false;
-  if (Buffer.compare(signingPayload(kept.role), signingPayload(draft.signed)) !== 0) {
-    const at = 'drafts/root.json';
-    throw new GantryError(
-      'repository/bad-draft',
-      `Cannot sign ${at}: it has version ${draft.signed.version}, and ${draft.signed.version}.root.json is another root; expected the next version`,
-      { at },
-    );
-  }
-  await removeRootDraft(workspace);
-  return true;
-}
-
 type SignRequest = (request: SigningRequest) => Promise<readonly Signature[]>;
 
 /** Signs with every key at hand that may; each private key is opened once. */
@@ -109,14 +92,10 @@ async function signRootDraft(workspace: Workspace, sign: SignRequest): Promise<S
   const previous = chain?.latest.role;
   const authorities = rootAuthorities(draft.signed, previous);
   const signatures = await sign(rootRequest(draft, previous));
-  const signed = signatures.reduce<Envelope<Root>>((envelope, signature) => withSignature(envelope, signature, authorities), draft);
+  const counting = withoutStrays(draft, authorities);
+  const signed = signatures.reduce<Envelope<Root>>((envelope, signature) => withSignature(envelope, signature, authorities), counting);
   const { missing } = rootRequest(signed, previous);
-  if (missing.length === 0) {
-    await saveRootChain(workspace, finishRoot(signed, chain));
-    await removeRootDraft(workspace);
-  } else {
-    await saveRootDraft(workspace, signed);
-  }
+  await keepRoot(workspace, signed, chain);
   return { role: 'root', version: draft.signed.version, signedBy: signatures.map(({ keyid }) => keyid), missing };
 }
 
@@ -130,10 +109,9 @@ function hasLostNumber(draft: Draft, { versions, trusted }: LiveState): boolean 
   return snapshot < versions.snapshot || (draft.roles.targets !== undefined && targets < versions.targets);
 }
 
-/** The same changes on top of what is live now, with numbers that are free now; nothing is signed. */
+/** The same changes on top of what is live now, with numbers that are free now. */
 export function redraft(draft: Draft, live: LiveState, workspace: Workspace, now: Date): Draft {
-  const changes = remainingChanges(draft.changes, offerAfter(live.trusted, []));
-  return draftFrom(live.trusted, changes, { versions: live.versions, now, policy: workspace.expiry });
+  return redraftOn(live.trusted, draft, { versions: live.versions, now, policy: workspace.expiry });
 }
 
 async function signOneDraft(work: {
@@ -147,7 +125,8 @@ async function signOneDraft(work: {
   const { workspace, repository, live, sign, now } = work;
   const root = live.trusted.chain.latest.role;
   const items: SignedItem[] = [];
-  let draft = work.draft;
+  // Signatures that arrived by themselves may have completed a child.
+  let draft = advanceDraft(work.draft, live.trusted, { now, policy: workspace.expiry });
   for (let request = pendingRequest(draft, root); request !== undefined; request = pendingRequest(draft, root)) {
     const signatures = await sign(request);
     draft = signDraft(draft, signatures, live.trusted, { now, policy: workspace.expiry });

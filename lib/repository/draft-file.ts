@@ -1,15 +1,19 @@
 /**
- * A draft as one JSON file: portable between key holders, readable by people, checked when it comes back.
+ * A draft as one JSON file in a workspace: readable by people, checked when it is read, and it says for which repository it is.
  *
- * The file is not trusted: its signatures are verified against the root chain whenever they are counted.
+ * The file is not trusted: its signatures are verified against the root chain whenever they are counted. `parcel.ts` has the form that
+ * leaves the workspace.
  */
 import { z } from 'zod';
 import { GantryError } from '../errors.ts';
 import { parseEnvelope } from '../tuf/role.ts';
 import type { TopRoleName } from '../tuf/types.ts';
+import { isNestedDeeper, MAX_DEPTH } from '../tuf/portable-json.ts';
 import type { Draft } from './draft.ts';
 
-const FORMAT = 1;
+const FORMAT = 2;
+/** As long as its targets role may be, and as much again for what is around it. */
+export const DRAFT_MAX_BYTES: number = 128 << 20;
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/u);
 const version = z.int().min(1);
 const json: z.ZodType<Record<string, unknown>> = z.record(z.string(), z.unknown());
@@ -51,6 +55,7 @@ const changeSchema = z.discriminatedUnion('kind', [
 
 const draftSchema = z.object({
   format: z.literal(FORMAT),
+  repository: z.object({ variant: z.string(), arch: z.string() }),
   base: z.object({ rootVersion: version, timestamp: z.object({ version, sha256 }).optional() }),
   changes: z.array(changeSchema),
   versions: z.object({ targets: version, snapshot: version, timestamp: version }),
@@ -58,19 +63,28 @@ const draftSchema = z.object({
   manifest: z.string().optional(),
 });
 
-/** The file of a draft: UTF-8 JSON, format 1. */
-export function encodeDraft(draft: Draft): Uint8Array {
+/** Which repository a draft is for. */
+export interface DraftedRepository {
+  readonly variant: string;
+  readonly arch: string;
+}
+
+/** The file of a draft: UTF-8 JSON, format 2. */
+export function encodeDraft(draft: Draft, { variant, arch }: DraftedRepository): Uint8Array {
   const { manifest, ...rest } = draft;
   const file = {
     format: FORMAT,
+    repository: { variant, arch },
     ...rest,
     ...(manifest === undefined ? {} : { manifest: Buffer.from(manifest).toString('utf8') }),
   };
   return Buffer.from(`${JSON.stringify(file, undefined, 2)}\n`, 'utf8');
 }
 
-/** @throws GantryError `repository/bad-draft` */
-export function decodeDraft(bytes: Uint8Array): Draft {
+/** @throws GantryError `repository/bad-draft`, `tuf/…` */
+export function decodeDraft(bytes: Uint8Array): { readonly draft: Draft; readonly repository: DraftedRepository } {
+  if (bytes.length > DRAFT_MAX_BYTES) throw badDraft('the file', `it has ${bytes.length} bytes; expected at most ${DRAFT_MAX_BYTES}`);
+  if (isNestedDeeper(bytes, MAX_DEPTH)) throw badDraft('the file', `it is nested deeper than ${MAX_DEPTH} levels`);
   let parsed: unknown;
   try {
     parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
@@ -82,11 +96,11 @@ export function decodeDraft(bytes: Uint8Array): Draft {
     const [issue] = result.error.issues;
     throw badDraft(issue?.path.join('.') ?? 'the file', issue?.message ?? 'it has another shape', result.error);
   }
-  const { format: _, manifest, roles, ...rest } = result.data;
+  const { format: _, repository, manifest, roles, ...rest } = result.data;
   const role = (name: TopRoleName, value: unknown): object =>
     value === undefined ? {} : { [name]: parseEnvelope(Buffer.from(JSON.stringify(value)), name) };
   // The schema and the envelope parser checked every member that the type names.
-  return {
+  const draft = {
     ...rest,
     roles: {
       ...role('targets', roles.targets),
@@ -95,8 +109,9 @@ export function decodeDraft(bytes: Uint8Array): Draft {
     },
     ...(manifest === undefined ? {} : { manifest: new TextEncoder().encode(manifest) }),
   } as unknown as Draft;
+  return { draft, repository };
 }
 
-function badDraft(at: string, problem: string, cause: unknown): GantryError {
+function badDraft(at: string, problem: string, cause?: unknown): GantryError {
   return new GantryError('repository/bad-draft', `Cannot read a draft: ${at}: ${problem}`, { at }, { cause });
 }

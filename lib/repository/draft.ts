@@ -18,9 +18,9 @@ import { sha256Hex } from '../tuf/hash.ts';
 import { assertPortable } from '../tuf/lint.ts';
 import { sealEnvelope } from '../tuf/role.ts';
 import { TargetPath } from '../tuf/target-path.ts';
-import type { Envelope, Root, Sha256Hex, SignedRole, Signature, Snapshot, TargetFile, Targets, Timestamp } from '../tuf/types.ts';
+import type { Envelope, Role, Root, Sha256Hex, SignedRole, Signature, Snapshot, TargetFile, Targets, Timestamp } from '../tuf/types.ts';
 import { expiryOf, type ExpiryPolicy } from './expiry.ts';
-import { requestFor, withSignature, type Authority, type SigningRequest } from './signing.ts';
+import { requestFor, withoutStrays, withSignature, type Authority, type SigningRequest } from './signing.ts';
 import { metaOf, type PublishedRoles, type TrustedRepository } from './trusted.ts';
 
 /** One thing that a release engineer wants to be different. */
@@ -184,13 +184,17 @@ export function signDraft(
   if (envelope === undefined) return draft;
   const signed = signatures.reduce<Envelope>(
     (collected, signature) => withSignature(collected, signature, authoritiesOf(root, name)),
-    envelope,
+    withoutStrays<Role>(envelope, authoritiesOf(root, name)),
   );
   return advanceDraft({ ...draft, roles: { ...draft.roles, [name]: signed } }, published, options);
 }
 
 /** Drafts the next parent when its child is complete. */
-function advanceDraft(draft: Draft, published: TrustedRepository, options: { readonly now: Date; readonly policy: ExpiryPolicy }): Draft {
+export function advanceDraft(
+  draft: Draft,
+  published: TrustedRepository,
+  options: { readonly now: Date; readonly policy: ExpiryPolicy },
+): Draft {
   if (pendingRequest(draft, published.chain.latest.role) !== undefined) return draft;
   const { now, policy } = options;
   if (draft.roles.snapshot === undefined) {

@@ -74,3 +74,19 @@ export function withSignature<R extends Role>(envelope: Envelope<R>, signature: 
   const others = envelope.signatures.filter((present) => present.keyid !== signature.keyid);
   return { signed: envelope.signed, signatures: [...others, signature] };
 }
+
+/**
+ * Every signature of an envelope that came from elsewhere counts, or it is refused as a whole.
+ *
+ * @throws GantryError `keys/bad-signature`
+ */
+export function assertSignatures(envelope: Envelope, authorities: readonly Authority[]): void {
+  const empty: Envelope = { signed: envelope.signed, signatures: [] };
+  for (const signature of envelope.signatures) withSignature(empty, signature, authorities);
+}
+
+/** The envelope with the signatures that count: a file that travelled may carry others, and they would be published. */
+export function withoutStrays<R extends Role>(envelope: Envelope<R>, authorities: readonly Authority[]): Envelope<R> {
+  const counts = new Set(authorities.flatMap(({ keys, roleKeys }) => validSigners(envelope, keys, roleKeys)));
+  return { signed: envelope.signed, signatures: envelope.signatures.filter(({ keyid }) => counts.has(keyid)) };
+}

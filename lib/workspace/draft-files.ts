@@ -1,32 +1,65 @@
 /** Drafts on disk (`drafts/VARIANT/ARCH.json`), and what this workspace published last. */
 import { hash } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { GantryError, isGantryError, quote } from '../errors.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
 import { readWholeFile } from '../files/read.ts';
 import type { Draft } from '../repository/draft.ts';
-import { decodeDraft, encodeDraft } from '../repository/draft-file.ts';
+import { decodeDraft, DRAFT_MAX_BYTES, encodeDraft } from '../repository/draft-file.ts';
 import type { RepositoryName } from './config.ts';
 import { privatePath, type Workspace } from './workspace.ts';
-
-const DRAFT_MAX_BYTES = 64 << 20;
 
 export function draftPath(workspace: Workspace, { variant, arch }: RepositoryName): string {
   return join(workspace.directory, 'drafts', variant, `${arch}.json`);
 }
 
+/** @throws GantryError `repository/bad-draft` for what is no draft of this repository */
 export async function readDraft(workspace: Workspace, repository: RepositoryName): Promise<Draft | undefined> {
   const bytes = await readIfThere(draftPath(workspace, repository), DRAFT_MAX_BYTES);
-  return bytes === undefined ? undefined : decodeDraft(bytes);
+  if (bytes === undefined) return undefined;
+  const { draft, repository: found } = decodeDraft(bytes);
+  if (found.variant === repository.variant && found.arch === repository.arch) return draft;
+  const name = `${found.variant}/${found.arch}`;
+  throw new GantryError(
+    'repository/bad-draft',
+    `Cannot use the draft of ${repository.variant}/${repository.arch}: it was made for ${quote(name)}; expected one of this repository`,
+    { at: 'repository' },
+  );
+}
+
+/** Whether one lies there, readable or not. */
+export async function hasDraft(workspace: Workspace, repository: RepositoryName): Promise<boolean> {
+  return (await stat(draftPath(workspace, repository)).catch(() => undefined)) !== undefined;
 }
 
 export async function saveDraft(workspace: Workspace, repository: RepositoryName, draft: Draft): Promise<string> {
   const path = draftPath(workspace, repository);
   await mkdir(dirname(path), { recursive: true });
-  await writeFileAtomic(path, encodeDraft(draft));
+  await writeFileAtomic(path, encodeDraft(draft, repository));
   return path;
+}
+
+/**
+ * Every draft that lies in the workspace, those of repositories that gantry.toml does not name (any more) among them.
+ *
+ * @returns the digests of the objects that they need; undefined when one of them cannot be read, so that nobody knows
+ */
+export async function neededObjects(workspace: Workspace): Promise<ReadonlySet<string> | undefined> {
+  const folder = join(workspace.directory, 'drafts');
+  const names = await readdir(folder, { recursive: true }).catch(() => []);
+  const digests = new Set<string>();
+  for (const name of names.filter((one) => one.endsWith('.json') && dirname(one) !== '.')) {
+    try {
+      const { draft } = decodeDraft(await readWholeFile(join(folder, name), { maxBytes: DRAFT_MAX_BYTES }));
+      for (const change of draft.changes) if (change.kind === 'put-target') digests.add(change.file.hashes.sha256);
+    } catch (error) {
+      if (!isGantryError(error)) throw error;
+      return undefined;
+    }
+  }
+  return digests;
 }
 
 export async function removeDraft(workspace: Workspace, repository: RepositoryName): Promise<void> {

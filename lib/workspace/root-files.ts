@@ -1,5 +1,5 @@
 /** The root chain of a workspace on disk: `N.root.json`, and the root that is being made in `drafts/root.json`. */
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GantryError, isGantryError, quote } from '../errors.ts';
 import { writeFileAtomic, writeNewFile } from '../files/atomic.ts';
@@ -59,6 +59,11 @@ export function rootPath(workspace: Workspace, version: number): string {
 
 function draftPath(workspace: Workspace): string {
   return join(workspace.directory, 'drafts', 'root.json');
+}
+
+/** Whether one lies there, readable or not. */
+export async function hasRootDraft(workspace: Workspace): Promise<boolean> {
+  return (await stat(draftPath(workspace)).catch(() => undefined)) !== undefined;
 }
 
 export async function readRootDraft(workspace: Workspace): Promise<Envelope<Root> | undefined> {

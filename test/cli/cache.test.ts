@@ -20,11 +20,11 @@ test('gantry release add says what came out of the cache, cache show lists it, a
 
   const first = await gantry(ADD, { cwd: workspace });
   assert.doesNotMatch(first.stdout + first.stderr, /cache/u);
-  await gantry(['draft', 'discard', '--yes'], { cwd: workspace });
+  await gantry(['draft', 'cancel', '--yes'], { cwd: workspace });
   const second = await gantry([...ADD, '--json'], { cwd: workspace });
   const [release] = JSON.parse(second.stdout).releases;
   assert.equal(release.reused.length, 3);
-  await gantry(['draft', 'discard', '--yes'], { cwd: workspace });
+  await gantry(['draft', 'cancel', '--yes'], { cwd: workspace });
   const third = await gantry(ADD, { cwd: workspace });
   assert.match(third.stdout + third.stderr, /3 compressed images came out of the cache/u);
 

@@ -133,24 +133,22 @@ test('gantry release remove takes a release that is only drafted out of the draf
   assert.deepEqual(await readdir(join(desk.workspace, '.gantry', 'objects')), []);
 });
 
-test('gantry draft discard throws a draft away, one that cannot be read too, and asks before', async (t) => {
+test('gantry draft cancel throws a draft away, one that cannot be read too, and asks before', async (t) => {
   const desk = await underWay(t);
-  await desk.refused(3, /draft of metal\/x86_64: nothing waits/u, 'draft', 'discard', '--yes');
+  await desk.refused(3, /Cannot find the draft: nothing waits/u, 'draft', 'cancel', '--yes');
   await desk.run('release', 'add', '1.3.0', ...IMAGES);
   await desk.run('sign');
-  await desk.refused(2, /"Discard 1 draft\?": there is no terminal; expected --yes/u, 'draft', 'discard');
+  await desk.refused(2, /"Cancel 1 draft\?": there is no terminal; expected --yes/u, 'draft', 'cancel');
   const drafted = await drafts(desk.workspace);
-  const dry = await desk.run('draft', 'discard', '--dry-run', '--quiet');
+  const dry = await desk.run('draft', 'cancel', '--dry-run', '--quiet');
   assert.match(dry.stderr, /^metal\/x86_64: the draft goes with all it holds: 7 changes, 3 signatures\. What is published stays\.$/mu);
   assert.deepEqual(await drafts(desk.workspace), drafted);
-  assert.deepEqual((await desk.json('draft', 'discard', '--yes'))['discarded'], [
-    { variant: 'metal', arch: 'x86_64', changes: 7, signatures: 3 },
-  ]);
+  assert.deepEqual((await desk.json('draft', 'cancel', '--yes'))['cancelled'], [{ draft: 'metal/x86_64', changes: 7, signatures: 3 }]);
   assert.deepEqual(await drafts(desk.workspace), []);
   const path = join(desk.workspace, 'drafts', 'metal', 'x86_64.json');
   await writeFile(path, 'torn');
-  assert.match((await gantry(['sign'], { cwd: desk.workspace })).stderr, /hint: gantry draft discard removes it/u);
-  await desk.run('draft', 'discard', '--yes');
+  assert.match((await gantry(['sign'], { cwd: desk.workspace })).stderr, /hint: gantry draft cancel removes it/u);
+  await desk.run('draft', 'cancel', '--yes');
   await assert.rejects(readFile(path), { code: 'ENOENT' });
 });
 

@@ -112,7 +112,11 @@ const RUNS: Readonly<
   'cache show': {},
   'cache clear --dry-run': {},
   'cache clear': {},
-  'draft discard': { first: [['release', 'add', '1.3.0', ...IMAGES]] },
+  'draft show': { first: [['release', 'add', '1.3.0', ...IMAGES]] },
+  'draft export': { args: () => ['-o', '../one.draft'] },
+  'draft merge': { args: () => ['../one.draft', '../one.draft', '-o', '../both.draft'] },
+  'draft import': { args: () => ['../both.draft'] },
+  'draft cancel': {},
   completion: { args: () => ['bash'] },
   demo: { args: () => ['--dir', '../demo'] },
 };

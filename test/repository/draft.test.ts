@@ -26,6 +26,7 @@ import { signingPayload } from '../../lib/tuf/role.ts';
 const NOW = new Date('2026-01-01T00:00:00Z');
 const POLICY = parseExpiryPolicy({});
 const OPTIONS = { now: NOW, policy: POLICY };
+const METAL = { variant: 'metal', arch: 'x86_64' };
 const FIRST = { targets: 1, snapshot: 1, timestamp: 1 };
 
 interface Scene {
@@ -171,15 +172,16 @@ test('decodeDraft() gives back what encodeDraft() wrote, at every stage of signi
   const here = await scene();
   const draft = draftFrom(here.empty, [PUT, ...IMAGES, addUpdate('1.0.0')], { ...OPTIONS, versions: FIRST });
   for (const stage of [draft, await signAll(here, draft)]) {
-    const back = decodeDraft(encodeDraft(stage));
-    assert.deepEqual(encodeDraft(back), encodeDraft(stage));
+    const { draft: back, repository } = decodeDraft(encodeDraft(stage, METAL));
+    assert.deepEqual(repository, METAL);
+    assert.deepEqual(encodeDraft(back, METAL), encodeDraft(stage, METAL));
     assert.deepEqual(back.changes, stage.changes);
   }
 });
 
 test('decodeDraft() gives a draft or a GantryError for any bytes', async () => {
   const here = await scene();
-  const good = encodeDraft(draftFrom(here.empty, [PUT], { ...OPTIONS, versions: FIRST }));
+  const good = encodeDraft(draftFrom(here.empty, [PUT], { ...OPTIONS, versions: FIRST }), METAL);
   const attempt = (bytes: Uint8Array): void => {
     try {
       decodeDraft(bytes);

@@ -1,0 +1,31 @@
+/** A draft that was overtaken, made again on top of what is live now. */
+import { signingPayload } from '../tuf/role.ts';
+import { dateOf } from '../tuf/date.ts';
+import type { Targets } from '../tuf/types.ts';
+import { advanceDraft, draftFrom, offerAfter, type Draft, type FreeVersions } from './draft.ts';
+import { remainingChanges } from './draft-changes.ts';
+import type { ExpiryPolicy } from './expiry.ts';
+import type { TrustedRepository } from './trusted.ts';
+
+/**
+ * The same changes, with numbers that are free now. Signatures stay where the bytes do: key holders of targets are asked again only
+ * when what they signed has changed, not when somebody renewed the timestamp meanwhile.
+ *
+ * @throws GantryError what `draftFrom` throws: the changes and what was published since conflict
+ */
+export function redraftOn(
+  published: TrustedRepository,
+  draft: Draft,
+  options: { readonly versions: FreeVersions; readonly now: Date; readonly policy: ExpiryPolicy },
+): Draft {
+  const fresh = draftFrom(published, remainingChanges(draft.changes, offerAfter(published, [])), options);
+  const [targets, old] = [fresh.roles.targets, draft.roles.targets];
+  if (targets === undefined || old === undefined || !isSame(targets.signed, old.signed, options.now)) return fresh;
+  return advanceDraft({ ...fresh, roles: { targets: old } }, published, options);
+}
+
+/** But for the date, which was chosen when the role was drafted first. */
+function isSame(fresh: Targets, old: Targets, now: Date): boolean {
+  if (dateOf(old.expires) <= now) return false;
+  return Buffer.compare(signingPayload({ ...fresh, expires: old.expires }), signingPayload(old)) === 0;
+}
