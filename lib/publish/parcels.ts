@@ -159,20 +159,20 @@ function refuseOtherProduct(workspace: Workspace, parcel: Parcel): void {
  * @throws GantryError `repository/other-draft` when they are not of one draft
  */
 export function mergeParcels(a: Parcel, b: Parcel): Parcel {
-  if (a.product !== b.product) throw otherParcel('the product');
+  if (a.product !== b.product) throw otherParcel('the products');
   const roots = a.roots.length >= b.roots.length ? a.roots : b.roots;
   const shared = Math.min(a.roots.length, b.roots.length);
-  if (a.roots.slice(0, shared).some(({ sha256 }, index) => b.roots[index]?.sha256 !== sha256)) throw otherParcel('the root chain');
+  if (a.roots.slice(0, shared).some(({ sha256 }, index) => b.roots[index]?.sha256 !== sha256)) throw otherParcel('the root chains');
   if (a.kind === 'root' && b.kind === 'root') return { ...a, roots, root: mergeEnvelopes(a.root, b.root) };
-  if (a.kind === 'root' || b.kind === 'root') throw otherParcel('the kind of role');
-  if (a.repository.variant !== b.repository.variant || a.repository.arch !== b.repository.arch) throw otherParcel('the repository');
+  if (a.kind === 'root' || b.kind === 'root') throw otherParcel('the kinds of role');
+  if (a.repository.variant !== b.repository.variant || a.repository.arch !== b.repository.arch) throw otherParcel('the repositories');
   return { ...a, roots, draft: mergeDrafts(a.draft, b.draft) };
 }
 
 function otherParcel(what: string): GantryError {
   return new GantryError(
     'repository/other-draft',
-    `Cannot merge the files: ${what} differs; expected copies of one draft, signed in different places`,
+    `Cannot merge the files: ${what} are not the same; expected copies of one draft, signed in different places`,
     { what },
   );
 }

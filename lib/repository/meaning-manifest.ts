@@ -63,7 +63,12 @@ function imagesOf({ images, images_zstd: framed }: Update): string {
 function wavesOf({ waves }: Update): string {
   const times = Object.values(waves).toSorted((a, b) => Date.parse(a) - Date.parse(b));
   const [first, last] = [times[0], times.at(-1)];
-  return first === undefined || last === undefined ? '' : ` in ${times.length} waves from ${named(first)} to ${named(last)}`;
+  return first === undefined || last === undefined ? '' : ` in ${times.length} waves from ${timeText(first)} to ${timeText(last)}`;
+}
+
+/** Times stay as they were written; whatever else stands there is quoted. */
+function timeText(text: string): string {
+  return /^[0-9TZ:.+-]{1,40}$/u.test(text) ? text : quote(text);
 }
 
 function differingMembers(a: object, b: object): readonly string[] {

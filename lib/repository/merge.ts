@@ -18,7 +18,7 @@ import { metaOf } from './trusted.ts';
  * @throws GantryError `repository/other-draft` when they are over different bytes
  */
 export function mergeEnvelopes<R extends Role>(a: Envelope<R>, b: Envelope<R>): Envelope<R> {
-  if (Buffer.compare(signingPayload(a.signed), signingPayload(b.signed)) !== 0) throw otherDraft(`the ${a.signed._type} role`);
+  if (Buffer.compare(signingPayload(a.signed), signingPayload(b.signed)) !== 0) throw otherDraft(`the ${a.signed._type} roles`);
   const byKey = new Map<string, Signature>();
   for (const signature of [...a.signatures, ...b.signatures]) {
     const known = byKey.get(signature.keyid);
@@ -34,10 +34,10 @@ export function mergeEnvelopes<R extends Role>(a: Envelope<R>, b: Envelope<R>): 
  * @throws GantryError `repository/other-draft` when base, changes, versions, manifest or targets differ
  */
 export function mergeDrafts(a: Draft, b: Draft): Draft {
-  refuseOther('what it was computed from', a.base, b.base);
+  refuseOther('the publications that they rest on', a.base, b.base);
   refuseOther('the changes', a.changes, b.changes);
   refuseOther('the versions', a.versions, b.versions);
-  refuseOther('the manifest', hexOf(a.manifest), hexOf(b.manifest));
+  refuseOther('the manifests', hexOf(a.manifest), hexOf(b.manifest));
   const targets = mergeChild(a.roles.targets, b.roles.targets);
   const snapshot = mergeParents([a.roles.snapshot, b.roles.snapshot], ({ meta }) => names(meta['targets.json'], targets));
   const timestamp = mergeParents([a.roles.timestamp, b.roles.timestamp], ({ meta }) => names(meta['snapshot.json'], snapshot));
@@ -83,7 +83,7 @@ function refuseOther(what: string, a: unknown, b: unknown): void {
 function otherDraft(what: string): GantryError {
   return new GantryError(
     'repository/other-draft',
-    `Cannot merge the drafts: ${what} differs; expected two copies of one draft, signed in different places`,
+    `Cannot merge the drafts: ${what} are not the same; expected two copies of one draft, signed in different places`,
     { what },
   );
 }
