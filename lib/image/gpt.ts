@@ -135,7 +135,7 @@ function copyFindings(primary: Attempt, backup: Attempt): readonly LintFinding[]
   if (primary.copy === undefined) return [damaged('primary', primary.problem, 'backup')];
   if (backup.copy === undefined) return [damaged('backup', backup.problem, 'primary')];
   if (isSameTable(primary.copy, backup.copy)) return [];
-  const message = 'the primary and the backup table are whole, and say different things; the primary one is shown';
+  const message = 'the primary and the backup table are whole, and say different things';
   return [{ rule: 'gpt-copies-differ', severity: 'error', at: 'backup table', message, fix: 'build or copy the image again' }];
 }
 
@@ -145,7 +145,7 @@ function damaged(which: Which, { message }: GptError, other: Which): LintFinding
     rule: `gpt-${which}-damaged`,
     severity: 'error',
     at: `${which} table`,
-    message: `${problem}; the ${other} table is whole, and shown`,
+    message: `${problem}; the ${other} table is whole`,
     fix: 'build or copy the image again',
   };
 }

@@ -139,13 +139,13 @@ const DAMAGE: readonly (readonly [
     'the primary table has a wrong CRC, although the backup is good',
     async ({ disk }) => overwrite(disk, 512 + 60, 'x'),
     'image/bad-gpt',
-    /disk\.img": primary table: header CRC: it is [0-9a-f]{8}; expected [0-9a-f]{8}, which the header says; the backup table is whole, and shown$/u,
+    /disk\.img": primary table: header CRC: it is [0-9a-f]{8}; expected [0-9a-f]{8}, which the header says; the backup table is whole$/u,
   ],
   [
     'the backup table has a wrong CRC',
     async ({ disk }) => overwrite(disk, 52 * MIB - 512 + 60, 'x'),
     'image/bad-gpt',
-    /backup table: header CRC: .*; the primary table is whole, and shown$/u,
+    /backup table: header CRC: .*; the primary table is whole$/u,
   ],
   [
     'both tables have',
