@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { linkOrCopy } from '../../lib/files/link.ts';
@@ -15,11 +16,15 @@ test('linkOrCopy() gives a file a second name in the same file system', async (t
 
 test('linkOrCopy() copies the bytes when the other name lies in another file system', async (t) => {
   const directory = await temporaryDirectory(t);
-  const elsewhere = await mkdtemp('/dev/shm/gantry-test-').catch(() => undefined);
-  if (elsewhere === undefined || (await stat(elsewhere)).dev === (await stat(directory)).dev)
-    return t.skip('there is no other file system');
-  t.after(async () => rm(elsewhere, { recursive: true, force: true }));
-  const [from, to] = [join(directory, 'a'), join(elsewhere, 'b')];
+  const { dev } = await stat(directory);
+  let elsewhere: string | undefined;
+  for (const place of ['/dev/shm', tmpdir()]) {
+    if (((await stat(place).catch(() => undefined))?.dev ?? dev) !== dev) elsewhere = await mkdtemp(join(place, 'gantry-test-'));
+  }
+  if (elsewhere === undefined) return t.skip('there is no other file system');
+  const other = elsewhere;
+  t.after(async () => rm(other, { recursive: true, force: true }));
+  const [from, to] = [join(directory, 'a'), join(other, 'b')];
   await writeFile(from, 'bytes');
   await linkOrCopy(from, to);
   assert.equal(await readFile(to, 'utf8'), 'bytes');
