@@ -1,6 +1,7 @@
 /** The command line as a child process, as a user runs it. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdir } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { cp, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { temporaryDirectory, writeImages, type Cleanup } from './engineer.ts';
 
@@ -39,9 +40,21 @@ export async function gantry(args: readonly string[], { cwd, env, bin = BIN, onS
   });
 }
 
-/** A workspace with unencrypted keys, a signed root and three images, made by the commands themselves. */
+/** A workspace with unencrypted keys, a signed root and three images, made by the commands themselves once for each file of tests. */
 export async function cliWorkspace(t: Cleanup): Promise<{ readonly directory: string; readonly workspace: string }> {
   const directory = await temporaryDirectory(t);
+  made ??= makeOne();
+  await cp(await made, directory, { recursive: true, preserveTimestamps: true });
+  return { directory, workspace: join(directory, 'my-os') };
+}
+
+let made: Promise<string> | undefined;
+
+/** Nothing in it says where it lies. */
+async function makeOne(): Promise<string> {
+  // It outlives the test that needed it first.
+  const directory = await temporaryDirectory({ after: () => undefined });
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
   const workspace = join(directory, 'my-os');
   const run = async (args: readonly string[], cwd: string): Promise<void> => {
     const { code, stderr } = await gantry(args, { cwd });
@@ -69,7 +82,7 @@ export async function cliWorkspace(t: Cleanup): Promise<{ readonly directory: st
   );
   await run(['sign'], workspace);
   await writeImages(workspace);
-  return { directory, workspace };
+  return directory;
 }
 
 export const ADD: readonly string[] = ['release', 'add', '1.0.0', '--boot', 'boot.img', '--root', 'root.img', '--hash', 'hash.img'];
