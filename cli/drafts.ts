@@ -3,6 +3,7 @@ import { GantryError, isGantryError, quote } from '../lib/errors.ts';
 import type { OpenedParcel } from '../lib/publish/parcels.ts';
 import type { Parcel } from '../lib/repository/parcel.ts';
 import type { RepositoryName } from '../lib/workspace/config.ts';
+import type { Root, SignedRole } from '../lib/tuf/types.ts';
 import type { Workspace } from '../lib/workspace/workspace.ts';
 import type { Context } from './context.ts';
 import { pathOf } from './options.ts';
@@ -70,13 +71,41 @@ export async function readParcel(context: Context, file: string): Promise<Parcel
   return decodeParcel(await readWholeFile(pathOf(context, file), { maxBytes: DRAFT_MAX_BYTES }));
 }
 
-/** Verified from the roots of the workspace; without one, only whether the file fits together. */
-export async function openParcelHere(context: Context, parcel: Parcel, workspace: Workspace | undefined): Promise<OpenedParcel> {
+/**
+ * Verified from the roots of the workspace, or from the root in a file.
+ *
+ * @param trust `rootFile`: the root that counts; `without`: what is done where neither it nor a workspace says what to trust; `as-it-is`
+ * looks whether the file fits together
+ * @throws GantryError `usage/option` when nothing says what to trust
+ */
+export async function openParcelHere(
+  context: Context,
+  parcel: Parcel,
+  workspace: Workspace | undefined,
+  trust: { readonly rootFile?: string | undefined; readonly without: 'refuse' | 'as-it-is' } = { without: 'as-it-is' },
+): Promise<OpenedParcel> {
   const { openParcel } = await import('../lib/publish/parcels.ts');
   const { openRootChain } = await import('../lib/repository/root-chain.ts');
   const { parseExpiryPolicy } = await import('../lib/repository/expiry.ts');
   const { readRootChain } = await import('../lib/workspace/root-files.ts');
   const own = workspace === undefined ? undefined : await readRootChain(workspace);
-  const chain = own ?? (parcel.roots.length === 0 ? undefined : openRootChain(parcel.roots));
+  const { rootFile, without } = trust;
+  if (own === undefined && rootFile === undefined && parcel.roots.length > 0 && without === 'refuse') {
+    throw new GantryError(
+      'usage/option',
+      'Cannot verify the draft: there is no workspace here; expected --root FILE, a root that you trust',
+      {
+        option: '--root',
+      },
+    );
+  }
+  const given = rootFile === undefined ? own : openRootChain([await readRootFile(context, rootFile)]);
+  const chain = given ?? (parcel.roots.length === 0 ? undefined : openRootChain(parcel.roots));
   return openParcel(parcel, chain, { now: context.now, policy: workspace?.expiry ?? parseExpiryPolicy({}) });
+}
+
+async function readRootFile(context: Context, file: string): Promise<SignedRole<Root>> {
+  const { readWholeFile } = await import('../lib/files/read.ts');
+  const { readSignedRole } = await import('../lib/tuf/role.ts');
+  return readSignedRole(await readWholeFile(pathOf(context, file), { maxBytes: 512_000 }), 'root');
 }

@@ -31,14 +31,17 @@ export interface KeySession {
   readonly passphrases: PassphraseSource;
 }
 
-export async function keysDirectoryOf(context: Context, options: OptionValues, workspace: Workspace): Promise<string> {
+/** Of a workspace, or of a draft that says which product it is for. */
+type OfProduct = { readonly config: Pick<Workspace['config'], 'product'> };
+
+export async function keysDirectoryOf(context: Context, options: OptionValues, workspace: OfProduct): Promise<string> {
   const { defaultKeysDirectory } = await import('../lib/workspace/key-ring.ts');
   const keysDir = textOption(options, 'keysDir');
   return keysDir === undefined ? defaultKeysDirectory(workspace.config.product, context.env) : pathOf(context, keysDir);
 }
 
 /** Where private keys are, and who is asked for their passphrase. */
-export async function openKeySession(context: Context, options: OptionValues, workspace: Workspace): Promise<KeySession> {
+export async function openKeySession(context: Context, options: OptionValues, workspace: OfProduct): Promise<KeySession> {
   const { passphraseFrom } = await import('../lib/keys/passphrase.ts');
   return {
     keysDirectory: await keysDirectoryOf(context, options, workspace),

@@ -1,45 +1,111 @@
-import type { SignedItem } from '../../lib/publish/sign.ts';
-import { keyOptions, storeOption } from '../options.ts';
-import type { CommandSpec } from '../program.ts';
+import type { SignedItem, SigningAsk } from '../../lib/publish/signing.ts';
+import type { Context } from '../context.ts';
+import { keyNames, openParcelHere, readParcel, workspaceIfAny } from '../drafts.ts';
+import { keyOptions, pathOf, storeOption, textOption } from '../options.ts';
+import type { CommandSpec, OptionValues, Outcome } from '../program.ts';
 import { openKeySession, openWorkspaceSession } from '../session.ts';
-import { count, shortId } from '../ui/format.ts';
-import { paintResult, sign as signs } from '../ui/style.ts';
+import { describeRole, draftTitle } from '../ui/drafts.ts';
+import { count, shellWord } from '../ui/format.ts';
+import { paint, paintResult, sign as signs } from '../ui/style.ts';
+
+type KeyNames = (keyId: string) => string;
 
 export const sign: CommandSpec = {
   name: 'sign',
+  arguments: [['[file]', 'a file that gantry draft export wrote: signs the draft in it, without the store']],
   summary: 'sign whatever waits, with the keys at hand',
   description:
-    'Signs the drafted root and every draft with the keys in --keys-dir, and says what is still missing. Key holders can take turns: commit drafts/ to hand them on.',
-  options: [...keyOptions, storeOption],
-  examples: ['gantry sign', 'gantry sign --keys-dir /media/usb/keys', 'gantry sign --passphrase-file /run/secrets/passphrase --json'],
-  async run(context, _, options) {
-    const { workspace, store } = await openWorkspaceSession(context, options);
-    const { signDrafts } = await import('../../lib/publish/sign.ts');
-    const { withWorkspaceLock } = await import('../../lib/workspace/workspace.ts');
-    const { namedKeys } = await import('../../lib/workspace/key-ring.ts');
-    const names = new Map<string, string>((await namedKeys(workspace)).map(({ keyId, name }) => [keyId, name]));
-    const nameOf = (keyId: string): string => names.get(keyId) ?? shortId(keyId);
-    const session = await openKeySession(context, options, workspace);
-    const { items, redrafted } = await withWorkspaceLock(workspace, async () =>
-      signDrafts(workspace, store, { ...session, now: context.now }),
-    );
-    const missing = items.flatMap((item) => item.missing);
-    const lines = [
-      ...redrafted.map(
-        ({ variant, arch }) => `Somebody else has published ${variant}/${arch} since: its draft was made again on top of that.`,
-      ),
-      ...items.flatMap((item) => describe(item, nameOf)),
-    ];
-    return {
-      json: { items, redrafted, complete: missing.length === 0 },
-      lines: [...(items.length === 0 ? ['Nothing waits for a signature.'] : lines), ...next(items)],
-    };
+    'Shows what waits and what it means, asks (on a terminal, without --yes), signs with the keys in --keys-dir, and says what is still missing and from whom. Each signature is kept at once: who is interrupted goes on where they were.',
+  options: [
+    ...keyOptions,
+    storeOption,
+    { flags: '--root <file>', description: 'with a file, outside a workspace: the root that you trust, any N.root.json' },
+  ],
+  examples: [
+    'gantry sign',
+    'gantry sign --keys-dir /media/usb/keys',
+    'gantry sign ceremony.draft --root 1.root.json --keys-dir /media/usb/keys',
+    'gantry sign --passphrase-file /run/secrets/passphrase --json',
+  ],
+  async run(context, [file], options) {
+    return file === undefined ? signWaiting(context, options) : signFile(context, file, options);
   },
 };
 
-function describe({ repository, role, version, signedBy, missing }: SignedItem, nameOf: (keyId: string) => string): readonly string[] {
-  const what = `${repository === undefined ? '' : `${repository.variant}/${repository.arch} `}${role} version ${version}`;
-  const who = signedBy.length === 0 ? 'not signed here' : `signed by ${signedBy.map(nameOf).join(', ')}`;
+async function signWaiting(context: Context, options: OptionValues): Promise<Outcome> {
+  const { workspace, store } = await openWorkspaceSession(context, options);
+  const { signDrafts } = await import('../../lib/publish/sign.ts');
+  const { withWorkspaceLock } = await import('../../lib/workspace/workspace.ts');
+  const nameOf = await keyNames(workspace);
+  const session = await openKeySession(context, options, workspace);
+  const { items, redrafted } = await withWorkspaceLock(workspace, async () =>
+    signDrafts(workspace, store, { ...session, now: context.now, ask: askOn(context, nameOf) }),
+  );
+  return {
+    json: { items, redrafted, complete: isComplete(items) },
+    lines: [
+      ...redrafted.map(
+        (repository) => `Somebody else has published ${draftTitle({ repository })} since: its draft was made again on top of that.`,
+      ),
+      ...(items.length === 0 ? ['Nothing waits for a signature.'] : items.flatMap((item) => describe(item, nameOf))),
+      ...next(items),
+    ],
+  };
+}
+
+async function signFile(context: Context, file: string, options: OptionValues): Promise<Outcome> {
+  const { signParcel } = await import('../../lib/publish/sign-parcel.ts');
+  const { writeFileAtomic } = await import('../../lib/files/atomic.ts');
+  const { encodeParcel } = await import('../../lib/repository/parcel.ts');
+  const workspace = await workspaceIfAny(context, options);
+  const parcel = await readParcel(context, file);
+  const opened = await openParcelHere(context, parcel, workspace, {
+    rootFile: textOption(options, 'root'),
+    without: 'refuse',
+  });
+  const nameOf = await keyNames(workspace);
+  const product = workspace?.config.product ?? parcel.product;
+  const item = await signParcel(opened, {
+    ...(await openKeySession(context, options, { config: { product } })),
+    now: context.now,
+    nameOf,
+    ask: askOn(context, nameOf),
+    keep: async (signed) => writeFileAtomic(pathOf(context, file), encodeParcel(signed)),
+  });
+  const items = item === undefined ? [] : [item];
+  const back = item?.reason === 'signed' ? ['', `Next: take it back, then: gantry draft import ${shellWord(file)}`] : [];
+  return {
+    json: { items, redrafted: [], complete: isComplete(items) },
+    lines: [...(items.length === 0 ? ['Nothing in it waits for a signature.'] : items.flatMap((one) => describe(one, nameOf))), ...back],
+  };
+}
+
+/** Shows what waits. Who sits at a terminal is asked; nobody else can be. */
+function askOn(context: Context, nameOf: KeyNames): (ask: SigningAsk) => Promise<boolean> {
+  return async ({ repository, base, view, mine, invited }) => {
+    const title = draftTitle(repository === undefined ? {} : { repository });
+    context.note(`${paint('bold', title)}, drafted on top of ${base}`);
+    for (const line of describeRole(view, nameOf)) context.note(line);
+    if (mine.length === 0) return false;
+    const names = mine.map(nameOf).join(', ');
+    if (invited.length > 0) context.note(`You are invited: ${invited.map(nameOf).join(', ')} would become a root key with this.`);
+    const question = `Sign ${title === 'root' ? '' : `${title} `}${view.role} version ${view.version} with ${names}?`;
+    return !context.canAsk || context.confirm(question);
+  };
+}
+
+function isComplete(items: readonly SignedItem[]): boolean {
+  return items.every(({ missing }) => missing.length === 0);
+}
+
+function describe({ repository, role, version, reason, signedBy, missing }: SignedItem, nameOf: KeyNames): readonly string[] {
+  const what = `${repository === undefined ? '' : `${draftTitle({ repository })} `}${role} version ${version}`;
+  const who = {
+    signed: `signed by ${signedBy.map(nameOf).join(', ')}`,
+    declined: 'not signed, as you said',
+    'not-yours': 'not signed here: none of the keys at hand may sign it',
+    complete: 'complete',
+  }[reason];
   if (missing.length === 0) return [`${paintResult('green', signs.done)} ${what}: ${who}`];
   return [
     `${paintResult('yellow', signs.failed)} ${what}: ${who}`,
@@ -50,8 +116,22 @@ function describe({ repository, role, version, signedBy, missing }: SignedItem, 
   ];
 }
 
+/** What is typed next, exactly. */
 function next(items: readonly SignedItem[]): readonly string[] {
-  if (items.some(({ missing }) => missing.length > 0)) return ['', 'Next: gantry sign where the missing keys are'];
+  if (items.length === 0) return ['', 'Next: gantry status'];
+  if (items.some(({ reason }) => reason === 'declined')) return ['', 'Next: gantry draft show, gantry draft cancel, or gantry sign'];
+  const open = items.find(({ missing }) => missing.length > 0);
+  if (open !== undefined) {
+    const what = draftTitle(open.repository === undefined ? {} : { repository: open.repository });
+    const file = `${open.role === 'root' ? 'root' : `${what.replaceAll('/', '-')}-${open.role}`}-${open.version}.draft`;
+    return [
+      '',
+      `Next: gantry draft export ${what} -o ${file}`,
+      `      gantry sign ${file}   (where a missing key is)`,
+      `      gantry draft import ${file}`,
+    ];
+  }
   if (items.some(({ repository }) => repository !== undefined)) return ['', 'Next: gantry publish'];
-  return items.length === 0 ? [] : ['', 'Next: gantry release add VERSION --boot FILE --root FILE --hash FILE'];
+  const isFirst = items.some(({ role, version }) => role === 'root' && version === 1);
+  return ['', `Next: ${isFirst ? 'gantry release add VERSION --boot FILE --root FILE --hash FILE' : 'gantry publish'}`];
 }

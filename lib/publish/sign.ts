@@ -1,38 +1,31 @@
 /**
- * One verb for people: look at what waits for signatures, sign what the keys at hand can sign, say what is still missing.
+ * One verb for people: look at what waits for signatures, explain it, sign what the keys at hand can sign, say what is still missing.
  *
- * A draft that was overtaken by another publication is drafted again from its changes first: the signatures that it had
- * were over bytes which would not be published any more.
+ * Rules:
+ * - a draft that was overtaken by another publication is drafted again from its changes first: signatures over bytes which would not
+ *   be published any more are dropped;
+ * - what cannot be told in words, or some client would refuse, is not signed;
+ * - each signature is on disk before the next key is asked for: who is interrupted loses none.
  */
-import type { MissingSignatures } from '../errors.ts';
-import type { PassphraseSource } from '../keys/passphrase.ts';
-import type { Signer } from '../keys/signer.ts';
-import { advanceDraft, isBasedOn, pendingRequest, signDraft, type Draft } from '../repository/draft.ts';
+import { advanceDraft, isBasedOn, pendingRequest, type Draft } from '../repository/draft.ts';
 import { assertDraftHolds, hasExpired } from '../repository/draft-check.ts';
+import { viewRole, viewRoot } from '../repository/draft-view.ts';
+import type { KeyNames } from '../repository/meaning.ts';
 import { redraftOn } from '../repository/redraft.ts';
 import { rootAuthorities, rootRequest } from '../repository/root-draft.ts';
-import { withoutStrays, withSignature, type SigningRequest } from '../repository/signing.ts';
+import { requestFor, withoutStrays, withSignature, type SigningRequest } from '../repository/signing.ts';
 import type { Store } from '../store/store.ts';
-import type { Envelope, KeyId, Root, Signature, TopRoleName } from '../tuf/types.ts';
+import { assertPortable } from '../tuf/lint.ts';
+import type { Envelope, KeyId } from '../tuf/types.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { readDraft, saveDraft } from '../workspace/draft-files.ts';
-import { signersAtHand } from '../workspace/key-ring.ts';
+import { namedKeys } from '../workspace/key-ring.ts';
 import { forgetFinished, keepRoot } from '../workspace/keep-root.ts';
-import { readRootChain, readRootDraft } from '../workspace/root-files.ts';
+import { readRootChain, readRootDraft, saveRootDraft } from '../workspace/root-files.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import type { LiveState } from './live-state.ts';
 import { takeCurrent } from './live.ts';
-
-/** What happened to one role. */
-export interface SignedItem {
-  /** Absent for the root, which all repositories share. */
-  readonly repository?: RepositoryName;
-  readonly role: TopRoleName;
-  readonly version: number;
-  readonly signedBy: readonly KeyId[];
-  /** Empty when the role is complete. */
-  readonly missing: readonly MissingSignatures[];
-}
+import { openSigning, type SignedItem, type Signing, type SigningOptions } from './signing.ts';
 
 export interface SigningReport {
   readonly items: readonly SignedItem[];
@@ -40,18 +33,14 @@ export interface SigningReport {
   readonly redrafted: readonly RepositoryName[];
 }
 
-export interface SigningOptions {
-  readonly keysDirectory: string;
-  readonly passphrases: PassphraseSource;
-  readonly now: Date;
-}
-
 /** Signs the drafted root, then the draft of every repository. */
 export async function signDrafts(workspace: Workspace, store: Store, options: SigningOptions): Promise<SigningReport> {
-  const sign = signWith(options);
+  const signing = await openSigning(options);
+  const names = new Map((await namedKeys(workspace)).map(({ keyId, name }) => [keyId, name]));
+  const nameOf: KeyNames = (keyId) => names.get(keyId) ?? keyId.slice(0, 12);
   const items: SignedItem[] = [];
   const redrafted: RepositoryName[] = [];
-  const root = await signRootDraft(workspace, sign);
+  const root = await signRootDraft(workspace, signing, nameOf);
   if (root !== undefined) items.push(root);
   for (const repository of workspace.config.repositories) {
     if ((await readDraft(workspace, repository)) === undefined) continue;
@@ -66,37 +55,34 @@ export async function signDrafts(workspace: Workspace, store: Store, options: Si
     const current = isUsable ? draft : redraft(draft, live, workspace, options.now);
     if (!isCurrent) redrafted.push(repository);
     if (!isUsable) assertHolds(current);
-    items.push(...(await signOneDraft({ workspace, repository, draft: current, live, sign, now: options.now })));
+    items.push(...(await signOneDraft({ workspace, repository, draft: current, live, signing, nameOf, now: options.now })));
   }
   return { items, redrafted };
 }
 
-type SignRequest = (request: SigningRequest) => Promise<readonly Signature[]>;
-
-/** Signs with every key at hand that may; each private key is opened once. */
-function signWith({ keysDirectory, passphrases }: SigningOptions): SignRequest {
-  const opened = new Map<KeyId, Signer>();
-  return async ({ candidates, payload }) => {
-    const unopened = new Set(candidates.filter((keyId) => !opened.has(keyId)));
-    for (const signer of await signersAtHand(keysDirectory, unopened, passphrases)) opened.set(signer.keyId, signer);
-    const signers = candidates.flatMap((keyId) => opened.get(keyId) ?? []);
-    return Promise.all(signers.map(async (signer) => signer.sign(payload)));
-  };
-}
-
-async function signRootDraft(workspace: Workspace, sign: SignRequest): Promise<SignedItem | undefined> {
+async function signRootDraft(workspace: Workspace, signing: Signing, nameOf: KeyNames): Promise<SignedItem | undefined> {
   const draft = await readRootDraft(workspace);
   if (draft === undefined) return undefined;
   const chain = await readRootChain(workspace);
   if (await forgetFinished(workspace, draft, chain)) return undefined;
   const previous = chain?.latest.role;
   const authorities = rootAuthorities(draft.signed, previous);
-  const signatures = await sign(rootRequest(draft, previous));
-  const counting = withoutStrays(draft, authorities);
-  const signed = signatures.reduce<Envelope<Root>>((envelope, signature) => withSignature(envelope, signature, authorities), counting);
-  const { missing } = rootRequest(signed, previous);
-  await keepRoot(workspace, signed, chain);
-  return { role: 'root', version: draft.signed.version, signedBy: signatures.map(({ keyid }) => keyid), missing };
+  assertPortable(draft.signed);
+  let envelope = withoutStrays(draft, authorities);
+  const known = new Set<KeyId>(previous?.roles.root.keyids ?? draft.signed.roles.root.keyids);
+  const { reason, signedBy } = await signing.collect({
+    view: viewRoot(envelope, previous, nameOf),
+    base: previous === undefined ? 'no root' : `root ${previous.version}`,
+    request: rootRequest(envelope, previous),
+    isNewcomer: (keyId) => !known.has(keyId),
+    async keep(signature) {
+      envelope = withSignature(envelope, signature, authorities);
+      await saveRootDraft(workspace, envelope);
+    },
+  });
+  await keepRoot(workspace, envelope, chain);
+  const { version } = draft.signed;
+  return { role: 'root', version, reason, signedBy, missing: rootRequest(envelope, previous).missing };
 }
 
 /**
@@ -114,35 +100,65 @@ export function redraft(draft: Draft, live: LiveState, workspace: Workspace, now
   return redraftOn(live.trusted, draft, { versions: live.versions, now, policy: workspace.expiry });
 }
 
-async function signOneDraft(work: {
+interface Work {
   readonly workspace: Workspace;
   readonly repository: RepositoryName;
-  readonly draft: Draft;
   readonly live: LiveState;
-  readonly sign: SignRequest;
+  readonly signing: Signing;
+  readonly nameOf: KeyNames;
   readonly now: Date;
-}): Promise<readonly SignedItem[]> {
-  const { workspace, repository, live, sign, now } = work;
+}
+
+async function signOneDraft(work: Work & { readonly draft: Draft }): Promise<readonly SignedItem[]> {
+  const { workspace, repository, live, now } = work;
   const root = live.trusted.chain.latest.role;
+  const advance = (one: Draft): Draft => advanceDraft(one, live.trusted, { now, policy: workspace.expiry });
   const items: SignedItem[] = [];
   // Signatures that arrived by themselves may have completed a child.
-  let draft = advanceDraft(work.draft, live.trusted, { now, policy: workspace.expiry });
+  let draft = advance(work.draft);
   for (let request = pendingRequest(draft, root); request !== undefined; request = pendingRequest(draft, root)) {
-    const signatures = await sign(request);
-    draft = signDraft(draft, signatures, live.trusted, { now, policy: workspace.expiry });
-    // A key that cannot be opened later must not cost what was signed by now.
+    const { item, signed } = await signRole(work, draft, request, items.length > 0 ? 'follows' : 'first');
+    items.push(item);
+    // Whoever says no to a draft that was made again keeps the one that was there.
+    if (item.reason === 'declined') return items;
+    draft = advance(signed);
     await saveDraft(workspace, repository, draft);
-    const after = pendingRequest(draft, root);
-    const stuck = after !== undefined && after.role === request.role ? after.missing : [];
-    items.push({
-      repository,
-      role: request.role,
-      version: request.version,
-      signedBy: signatures.map(({ keyid }) => keyid),
-      missing: stuck,
-    });
-    if (stuck.length > 0) break;
+    if (item.missing.length > 0) return items;
   }
   await saveDraft(workspace, repository, draft);
   return items;
+}
+
+/** @param order a parent follows from its child, which was explained and signed a moment ago */
+async function signRole(
+  { workspace, repository, live, signing, nameOf }: Work,
+  draft: Draft,
+  request: SigningRequest,
+  order: 'first' | 'follows',
+): Promise<{ readonly item: SignedItem; readonly signed: Draft }> {
+  const root = live.trusted.chain.latest.role;
+  const { role, version } = request;
+  const drafted: Envelope | undefined = role === 'root' ? undefined : draft.roles[role];
+  if (drafted === undefined || role === 'root') throw new RangeError(`the draft of a repository has no ${role}`);
+  const authorities = [{ keys: root.keys, roleKeys: root.roles[role] }];
+  let envelope = withoutStrays(drafted, authorities);
+  const now = (): Draft => ({ ...draft, roles: { ...draft.roles, [role]: envelope } });
+  const { reason, signedBy } = await signing.collect({
+    repository,
+    view: viewRole(draft, role, live.trusted, nameOf),
+    base: baseOf(live),
+    request,
+    order,
+    async keep(signature) {
+      envelope = withSignature(envelope, signature, authorities);
+      await saveDraft(workspace, repository, now());
+    },
+  });
+  const { missing } = requestFor(envelope, authorities);
+  return { item: { repository, role, version, reason, signedBy, missing }, signed: now() };
+}
+
+function baseOf({ trusted: { chain, published } }: LiveState): string {
+  const root = `root ${chain.latest.role.version}`;
+  return published === undefined ? `${root} and no publication` : `${root} and timestamp ${published.timestamp.role.version}`;
 }

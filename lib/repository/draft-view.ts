@@ -3,7 +3,7 @@ import { parseManifest } from '../release/manifest.ts';
 import { signingPayload } from '../tuf/role.ts';
 import { validSigners } from '../tuf/signature.ts';
 import { spokenDigest } from '../tuf/spoken-digest.ts';
-import type { Envelope, KeyId, Root, Targets, TopRoleName, TufDate } from '../tuf/types.ts';
+import type { Envelope, KeyId, Root, TopRoleName, TufDate } from '../tuf/types.ts';
 import type { Draft } from './draft.ts';
 import { meaningOfMeta, meaningOfTargets, type KeyNames, type Meaning } from './meaning.ts';
 import { meaningOfRoot } from './meaning-root.ts';
@@ -38,35 +38,34 @@ export function viewRoot(envelope: Envelope<Root>, previous: Root | undefined, n
 }
 
 /** The roles that are drafted so far, targets first. */
-export function viewDraft(
+export function viewDraft(draft: Draft, published: TrustedRepository, nameOf: KeyNames): readonly RoleView[] {
+  const drafted = (['targets', 'snapshot', 'timestamp'] as const).filter((name) => draft.roles[name] !== undefined);
+  return drafted.map((name) => viewRole(draft, name, published, nameOf));
+}
+
+/** One role that is drafted. */
+export function viewRole(
   { roles, manifest }: Draft,
+  name: 'targets' | 'snapshot' | 'timestamp',
   { chain, published, manifest: before }: TrustedRepository,
   nameOf: KeyNames,
-): readonly RoleView[] {
+): RoleView {
   const root = chain.latest.role;
-  const meaning = (envelope: Envelope): Meaning => {
-    switch (envelope.signed._type) {
-      case 'targets':
-        return meaningOfTargets(envelope.signed satisfies Targets, {
+  const envelope: Envelope | undefined = roles[name];
+  if (envelope === undefined) throw new RangeError(`the ${name} role is not drafted`);
+  const { signed } = envelope;
+  const meaning =
+    signed._type === 'targets'
+      ? meaningOfTargets(signed, {
           base: published?.targets.role,
           manifest: manifest === undefined ? before : parseManifest(manifest),
           baseManifest: before,
           nameOf,
-        });
-      case 'snapshot':
-        return meaningOfMeta(envelope.signed, published?.snapshot.role);
-      case 'timestamp':
-        return meaningOfMeta(envelope.signed, published?.timestamp.role);
-      case 'root':
-        throw new RangeError('the draft of a repository has no root');
-    }
-  };
-  return (['targets', 'snapshot', 'timestamp'] as const).flatMap((name) => {
-    const envelope: Envelope | undefined = roles[name];
-    if (envelope === undefined) return [];
-    const authority = { keys: root.keys, roleKeys: root.roles[name] };
-    return [{ ...viewOf(envelope), ...meaning(envelope), tallies: [tally(envelope, authority, root.version)] }];
-  });
+        })
+      : signed._type === 'root'
+        ? meaningOfRoot(signed, undefined, nameOf)
+        : meaningOfMeta(signed, name === 'snapshot' ? published?.snapshot.role : published?.timestamp.role);
+  return { ...viewOf(envelope), ...meaning, tallies: [tally(envelope, { keys: root.keys, roleKeys: root.roles[name] }, root.version)] };
 }
 
 function viewOf({ signed }: Envelope): Pick<RoleView, 'role' | 'version' | 'expires' | 'digest'> {

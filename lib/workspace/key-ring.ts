@@ -58,6 +58,12 @@ export async function namedKeys(workspace: Workspace): Promise<readonly NamedKey
   return listKeyFiles(publicFolder(workspace));
 }
 
+/** The keys whose private halves are in the directory. */
+export async function keyIdsAtHand(keysDirectory: string): Promise<ReadonlySet<KeyId>> {
+  const files = await listKeyFiles(keysDirectory);
+  return new Set(files.flatMap(({ keyId, privatePath }) => (privatePath === undefined ? [] : [keyId])));
+}
+
 /** Signers for the keys that are asked for and at hand; nothing is decrypted before it is used. */
 export async function signersAtHand(
   keysDirectory: string,

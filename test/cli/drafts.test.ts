@@ -79,6 +79,32 @@ test('a release is signed where the targets key is, and comes back in one file',
   await home.run('publish');
 });
 
+test('gantry sign FILE signs exactly what waits, outside a workspace with the root that is trusted', async (t) => {
+  const { home, holder, file } = await office(t, { keysAtHome: ['online'] });
+  await home.run(...ADD);
+  await home.run('draft', 'export', '-o', file('out.draft'));
+  const keys = ['--keys-dir', join((await holder('tina', ['targets'])).workspace, '..', KEYS)];
+  const elsewhere = await temporaryDirectory(t);
+  const refused = await gantry(['sign', file('out.draft'), ...keys], { cwd: elsewhere });
+  assert.match(refused.stderr, /expected --root FILE, a root that you trust/u);
+  const root = ['--root', join(home.workspace, '1.root.json')];
+  const signed = await gantry(['sign', file('out.draft'), ...keys, ...root], { cwd: elsewhere });
+  assert.equal(signed.code, 0, signed.stderr);
+  assert.match(signed.stderr, /- adds release 1\.0\.0 of metal\/x86_64 with 3 images/u);
+  assert.match(signed.stdout, /^Next: take it back, then: gantry draft import /mu);
+  await home.run('draft', 'import', file('out.draft'));
+  // What follows from it is drafted at home, by the policy at home.
+  const { items } = (await home.json('sign')) as unknown as { items: readonly { role: string; reason: string }[] };
+  assert.deepEqual(
+    items.map(({ role, reason }) => [role, reason]),
+    [
+      ['snapshot', 'signed'],
+      ['timestamp', 'signed'],
+    ],
+  );
+  await home.run('publish');
+});
+
 test('gantry draft import refuses a file with a signature that does not count, and stores nothing of any file', async (t) => {
   const { home, holder, file } = await office(t, { keysAtHome: ['online'] });
   await home.run(...ADD);
