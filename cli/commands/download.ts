@@ -1,5 +1,3 @@
-import type { RepositoryClient, VerifiedTarget } from '../../lib/client/index.ts';
-import type { Context } from '../context.ts';
 import { asHost } from '../host.ts';
 import { hostOptions, isSet, pathOf, textOption } from '../options.ts';
 import type { CommandSpec } from '../program.ts';
@@ -17,6 +15,7 @@ export const download: CommandSpec = {
     ...hostOptions,
     { flags: '-o, --output <file>', description: 'where to (default: the name of the target, here)' },
     { flags: '--decompress', description: 'write the raw image' },
+    { flags: '--in-place', description: 'write into a slot or block device that is there' },
   ],
   examples: [
     'gantry download http://127.0.0.1:8080/metal/x86_64 --root 1.root.json manifest.json -o manifest.json',
@@ -28,7 +27,12 @@ export const download: CommandSpec = {
       const file = pathOf(context, textOption(options, 'output') ?? target.path.fileName());
       const bar = context.progress({ label: `Downloading ${name}`, totalBytes: target.lengthBytes });
       try {
-        await fetchTo(context, client, target, { file, decompress: isSet(options, 'decompress'), onProgress: (bytes) => bar.at(bytes) });
+        await client.download(target, file, {
+          signal: context.signal,
+          onProgress: (bytes) => bar.at(bytes),
+          form: isSet(options, 'decompress') ? 'image' : 'published',
+          write: isSet(options, 'inPlace') ? 'in-place' : 'replace',
+        });
       } catch (error) {
         bar.fail();
         throw error;
@@ -43,23 +47,3 @@ export const download: CommandSpec = {
     });
   },
 };
-
-async function fetchTo(
-  { signal }: Context,
-  client: RepositoryClient,
-  target: VerifiedTarget,
-  { file, decompress, onProgress }: { readonly file: string; readonly decompress: boolean; readonly onProgress: (bytes: number) => void },
-): Promise<void> {
-  if (!decompress) {
-    await client.download(target, file, { signal, onProgress });
-    return;
-  }
-  const { createAtomicWriter } = await import('../../lib/files/atomic.ts');
-  const writer = await createAtomicWriter(file, { overwrite: 'replace' });
-  try {
-    for await (const chunk of client.verifiedImageStream(target, { signal, onProgress })) await writer.write(chunk);
-    await writer.commit();
-  } finally {
-    await writer.discard();
-  }
-}

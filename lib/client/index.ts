@@ -4,6 +4,7 @@
  * @module gantry-tuf/client
  */
 export { GantryError, isGantryError, type ErrorCode, type ErrorDetails } from '../errors.ts';
+export type { DownloadOptions, DownloadReport } from './download.ts';
 export type { FetchOptions, HttpClient, HttpOptions, RangeAnswer, RangeOptions, Traffic } from '../http/request.ts';
 export { readyAt, scheduleOf, updateReady, type WaveRule, type WaveSchedule } from '../release/eligibility.ts';
 export type { Images, Manifest, Update, UpdateExtras } from '../release/manifest.ts';
@@ -20,4 +21,4 @@ export {
 export type { RollbackStore } from './rollback.ts';
 export type { TargetDigest, VerifiedTarget } from './target.ts';
 export type { TelemetryOptions } from './telemetry.ts';
-export type { StreamOptions } from './verified-stream.ts';
+export type { StreamOptions } from './receive.ts';

@@ -7,6 +7,7 @@
  */
 import { isGantryError, type GantryError } from '../errors.ts';
 import { mayPass } from '../http/patience.ts';
+import type { Mirror } from './mirrors.ts';
 
 /** `expected` when a file that is not there is an answer, as at the end of the root chain: nobody waits for a mirror then. */
 export type Absence = 'expected' | 'failure';
@@ -44,4 +45,14 @@ export function verdictOf(
 /** In milliseconds; 0 when it did not say. */
 function retryAfterOf(error: GantryError): number {
   return isGantryError(error, 'http/status') ? (error.details.retryAfterMs ?? 0) : 0;
+}
+
+/** What an earlier stream has heard of these mirrors. */
+export function etagsOf(mirrors: readonly Mirror[], known: ReadonlyMap<string, string> | undefined): Map<Mirror, string> {
+  return new Map(
+    mirrors.flatMap((mirror) => {
+      const etag = known?.get(mirror.targetsUrl.href);
+      return etag === undefined ? [] : [[mirror, etag] as const];
+    }),
+  );
 }

@@ -13,8 +13,9 @@
 import { isGantryError, type GantryError } from '../errors.ts';
 import { printableUrl } from '../http/failures.ts';
 import { createPatience, DEFAULT_PATIENCE_MS, mayPass, type Patience, type PatienceOptions } from '../http/patience.ts';
+import { wholeRefusal } from '../http/ranges.ts';
 import type { HttpClient, RangeAnswer } from '../http/request.ts';
-import { isMissing, isOfMirror, verdictOf, WRONG_LENGTH, type Absence } from './mirror-answers.ts';
+import { etagsOf, isMissing, isOfMirror, verdictOf, WRONG_LENGTH, type Absence } from './mirror-answers.ts';
 import { telemetryOf, type TelemetryOptions, type WithTelemetry } from './telemetry.ts';
 
 /** Both end with a slash. */
@@ -49,6 +50,10 @@ export interface TargetRequest {
    * `ignored`, since the machines behind one name may each have their own.
    */
   readonly etags?: 'compared' | 'ignored';
+  /** By the URL of a mirror's targets: what it said in an earlier run; what it says now is added. */
+  readonly knownEtags?: Map<string, string>;
+  /** For who wants no bytes before the offset, at any price. */
+  readonly ranges?: 'required';
 }
 
 export interface TargetStream {
@@ -56,6 +61,8 @@ export interface TargetStream {
   readonly chunks: AsyncGenerator<Uint8Array, void, undefined>;
   /** Who sent something of it so far. */
   readonly servedBy: ReadonlySet<Mirror>;
+  /** Who sent the chunk that came last. */
+  sender(): Mirror | undefined;
 }
 
 /** What a stream has learnt about its mirrors. */
@@ -93,7 +100,6 @@ export class Mirrors {
     this.#withTelemetry = telemetryOf(options.telemetry);
   }
 
-  /** How many are still asked. */
   get count(): number {
     return this.#order.length;
   }
@@ -128,7 +134,14 @@ export class Mirrors {
   /** A target, or what follows an offset of it, with as many answers as it takes. */
   streamTarget(name: string, request: TargetRequest): TargetStream {
     const servedBy = new Set<Mirror>();
-    return { chunks: this.#stream(name, request, servedBy), servedBy };
+    let last: Mirror | undefined;
+    const onChunk = (mirror: Mirror): unknown => servedBy.add((last = mirror));
+    return { chunks: this.#stream(name, request, onChunk), servedBy, sender: () => last };
+  }
+
+  /** Takes back the memory of a chunk that nobody looks at any more, sooner than the collector would. */
+  release(chunk: Uint8Array): void {
+    this.#options.http.release?.(chunk);
   }
 
   /** Behind all others, until one of those fails. */
@@ -153,7 +166,7 @@ export class Mirrors {
   }
 
   /** Drops whoever sent a target that is not what was signed; when several had a part in it nobody can tell which one it was. */
-  blame({ servedBy }: TargetStream, problem: string): void {
+  blame({ servedBy }: Pick<TargetStream, 'servedBy'>, problem: string): void {
     const [suspect, ...others] = servedBy;
     if (suspect !== undefined && others.length === 0) this.drop(suspect, problem);
   }
@@ -172,37 +185,38 @@ export class Mirrors {
 
   async #open(
     name: string,
-    { offset, length, totalBytes, signal }: TargetRequest & { readonly offset: number; readonly length: number },
+    { offset, length, totalBytes, signal, ranges }: TargetRequest & { readonly offset: number; readonly length: number },
     { etags, useless }: Known,
     patience: Patience,
   ): Promise<{ readonly answer: RangeAnswer; readonly mirror: Mirror }> {
     return this.#ask({ file: name, patience, absence: 'failure', useless }, async (mirror) => {
       const etag = etags.get(mirror);
       const url = this.#withTelemetry(new URL(mirror.targetsUrl.href + name), 'target');
-      return this.#options.http.fetchRange(url, {
-        offset,
-        length,
-        totalBytes,
-        tries: 'once',
-        ...(etag === undefined ? {} : { etag }),
-        ...(signal === undefined ? {} : { signal }),
-      });
+      const range = { offset, length, totalBytes, ...(etag === undefined ? {} : { etag }) };
+      const answer = await this.#options.http.fetchRange(url, { ...range, tries: 'once', ...(signal === undefined ? {} : { signal }) });
+      const refusal = answer.kind === 'whole' ? wholeRefusal(url, range, { found: answer.etag, ranges }) : undefined;
+      if (refusal === undefined) return answer;
+      answer.cancel();
+      throw refusal;
     });
   }
 
-  async *#stream(name: string, request: TargetRequest, servedBy: Set<Mirror>): AsyncGenerator<Uint8Array, void, undefined> {
-    const { totalBytes, offset: start = 0, signal, etags: comparison = 'compared' } = request;
+  async *#stream(name: string, request: TargetRequest, onChunk: (mirror: Mirror) => unknown): AsyncGenerator<Uint8Array, void, undefined> {
+    const { totalBytes, offset: start = 0, signal, etags: comparison = 'compared', knownEtags } = request;
     const end = start + (request.length ?? totalBytes - start);
-    const known: Known = { etags: new Map(), useless: new Set() };
+    const known: Known = { etags: etagsOf(this.#order, knownEtags), useless: new Set() };
     const patience = this.#patience(signal);
     let offset = start;
     // Even a file without bytes must be there.
     do {
       const { answer, mirror } = await this.#open(name, { ...request, offset, length: end - offset }, known, patience);
-      if (comparison === 'compared' && answer.etag !== undefined) known.etags.set(mirror, answer.etag);
+      if (comparison === 'compared' && answer.etag !== undefined) {
+        known.etags.set(mirror, answer.etag);
+        knownEtags?.set(mirror.targetsUrl.href, answer.etag);
+      }
       try {
         for await (const chunk of wantedOf(answer, offset, end)) {
-          servedBy.add(mirror);
+          onChunk(mirror);
           offset += chunk.length;
           patience.progress(chunk.length);
           yield chunk;

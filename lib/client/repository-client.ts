@@ -17,15 +17,9 @@ import { openClientState, type ClientState } from './state.ts';
 import { verifiedTarget, type VerifiedTarget } from './target.ts';
 import type { TelemetryOptions } from './telemetry.ts';
 import { refreshTrust, type Trusted } from './trust.ts';
-import {
-  checkTarget,
-  fetchVerified,
-  verifiedImageStream,
-  verifiedStream,
-  writeReceived,
-  type StreamOptions,
-  type TargetSource,
-} from './verified-stream.ts';
+import { downloadTarget, type DownloadOptions, type DownloadReport } from './download.ts';
+import { fetchVerified, type StreamOptions, type TargetSource } from './receive.ts';
+import { checkTarget, verifiedImageStream, verifiedStream } from './verified-stream.ts';
 
 const MANIFEST = 'manifest.json';
 
@@ -108,8 +102,13 @@ export interface RepositoryClient {
    * @returns how many bytes these were
    */
   check(targets: readonly VerifiedTarget[], options?: StreamOptions): Promise<number>;
-  /** Writes the published bytes; the file appears only when all of it was right. */
-  download(target: VerifiedTarget, file: string, options?: StreamOptions): Promise<void>;
+  /**
+   * Writes it to a file, which appears only when all of it was right, or into a slot or device. What was interrupted is gone on with
+   * by the next call, in this process or another (docs/downloads.md).
+   *
+   * @throws GantryError `client/…`, `http/…`, `image/…`, `files/…`, `aborted`
+   */
+  download(target: VerifiedTarget, file: string, options?: DownloadOptions): Promise<DownloadReport>;
   close(): void;
 }
 
@@ -265,8 +264,12 @@ class Client implements RepositoryClient, TargetSource {
     return checkedBytes;
   }
 
-  async download(target: VerifiedTarget, file: string, options: StreamOptions = {}): Promise<void> {
-    await writeReceived(this, target, file, options);
+  async download(target: VerifiedTarget, file: string, options: DownloadOptions = {}): Promise<DownloadReport> {
+    return downloadTarget(this, target, file, options);
+  }
+
+  notice(text: string): void {
+    this.#parts.notices.push(text);
   }
 
   close(): void {

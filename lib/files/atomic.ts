@@ -126,7 +126,7 @@ export async function syncFolder(path: string): Promise<void> {
 }
 
 /** @throws GantryError `files/not-writable` when a directory, a device or a pipe has the name */
-async function refuseNotFile(path: string): Promise<void> {
+export async function refuseNotFile(path: string): Promise<void> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined || found.isFile()) return;
   const is = found.isDirectory() ? 'it is a directory; expected a file' : 'it is a device or a pipe; expected a file or a free name';

@@ -5,7 +5,7 @@
  * (design D9). A lease or a file that says "locked" would outlive a crash.
  */
 import { constants } from 'node:fs';
-import { access, mkdir } from 'node:fs/promises';
+import { access, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type * as Sqlite from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -16,6 +16,8 @@ export interface LockOptions {
   /** How long to wait for another holder, in milliseconds. */
   readonly waitMs: number;
   readonly signal?: AbortSignal;
+  /** What becomes of the file: `keep` by default; `remove` where nobody should find it. */
+  readonly after?: 'keep' | 'remove';
 }
 
 const POLL_MS = 20;
@@ -66,14 +68,39 @@ async function holdLock<T>(path: string, deadline: number, options: LockOptions,
   await mkdir(dirname(path), { recursive: true }).catch((error: unknown) => {
     throw fromSystemError(error, path, 'lock');
   });
-  const database = openDatabase(() => new DatabaseSync(path, { timeout: 0 }), path);
-  try {
-    await refuseReadOnly(path);
-    await begin(database, path, deadline, options);
-    return await work();
-  } finally {
-    database.close();
+  for (;;) {
+    const before = options.after === 'remove' ? await madeFile(path) : undefined;
+    const database = openDatabase(() => new DatabaseSync(path, { timeout: 0 }), path);
+    try {
+      await refuseReadOnly(path);
+      await begin(database, path, deadline, options);
+      // Whoever held it before may have removed it: then this is the lock of a file that nobody else finds.
+      if (before !== undefined && (await identityOf(path)) !== before) continue;
+      try {
+        return await work();
+      } finally {
+        if (before !== undefined) await rm(path, { force: true });
+      }
+    } finally {
+      database.close();
+    }
   }
+}
+
+async function madeFile(path: string): Promise<string> {
+  for (;;) {
+    await writeFile(path, '', { flag: 'a', mode: 0o600 }).catch((error: unknown) => {
+      throw fromSystemError(error, path, 'lock');
+    });
+    const identity = await identityOf(path);
+    if (identity !== undefined) return identity;
+  }
+}
+
+/** Never the same for two files, as the number of an inode may be. */
+async function identityOf(path: string): Promise<string | undefined> {
+  const found = await stat(path, { bigint: true }).catch(() => undefined);
+  return found === undefined ? undefined : `${found.ino} ${found.birthtimeNs}`;
 }
 
 let sqlite: typeof Sqlite | undefined;

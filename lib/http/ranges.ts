@@ -50,3 +50,14 @@ export function partRefusal(url: URL, headers: IncomingHttpHeaders, range: ByteR
   const found = strongEtag(headers);
   return etag === undefined || found === etag ? undefined : changed(url, etag, found);
 }
+
+/** Why a whole file that came instead of the part that was asked for is of no use; undefined when its beginning can be passed over. */
+export function wholeRefusal(
+  url: URL,
+  { offset, length, totalBytes, etag }: ByteRange,
+  { found, ranges }: { readonly found: string | undefined; readonly ranges: 'required' | undefined },
+): GantryError | undefined {
+  if (etag !== undefined && found !== etag) return changed(url, etag, found);
+  if (ranges === undefined) return undefined;
+  return badRange(url, `"bytes ${offset}-${offset + length - 1}/${totalBytes}"`, 'the whole file');
+}

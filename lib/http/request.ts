@@ -14,6 +14,7 @@ import type { IncomingMessage } from 'node:http';
 import type { GantryError } from '../errors.ts';
 import { readBody } from './body.ts';
 import { badRange, encoded, redirected, statusError, tooLong, tooShort } from './failures.ts';
+import { freeAsItIsParsed, freeMemory } from './memory.ts';
 import { createPatience, DEFAULT_PATIENCE_MS, retryAfterMs, type Patience, type PatienceOptions } from './patience.ts';
 import { withoutCredentials } from './proxy.ts';
 import { isWhole, partRefusal, rangeHeaders, strongEtag, type ByteRange } from './ranges.ts';
@@ -70,6 +71,8 @@ export interface HttpClient {
   fetchStream(url: URL, options: FetchOptions): AsyncGenerator<Uint8Array, void, undefined>;
   /** One part of a file whose length is known. @throws GantryError `http/range`, `http/changed`, `http/…`, `aborted` */
   fetchRange(url: URL, options: RangeOptions): Promise<RangeAnswer>;
+  /** Takes back the memory of a chunk of `fetchRange` at once; it is empty then. Who keeps its chunks has no such method. */
+  release?(chunk: Uint8Array): void;
   close(): void;
 }
 
@@ -128,6 +131,7 @@ export function createHttpClient(options: HttpOptions = {}): HttpClient {
       contact.made = true;
       return answer;
     },
+    release: freeMemory,
     close() {
       connection.routes.close();
     },
@@ -171,6 +175,7 @@ async function openRange(connection: Connection, url: URL, range: RangeOptions):
   const limits = { maxBytes: expectedBytes, expectedBytes, ...(signal === undefined ? {} : { signal }) };
   checked(response, (isPart ? partRefusal(url, response.headers, range) : undefined) ?? bodyRefusal(response, url, limits));
   const etag = strongEtag(response.headers);
+  freeAsItIsParsed(response);
   return {
     kind: isPart || isWhole(range) ? 'asked' : 'whole',
     ...(etag === undefined ? {} : { etag }),

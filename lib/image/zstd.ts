@@ -91,14 +91,23 @@ export interface FrameOptions {
  */
 export async function decompressFrame(
   bytes: Uint8Array,
+  frame: Pick<Frame, 'rawLengthBytes' | 'rawSha256'>,
+  index: number,
+  options: FrameOptions = {},
+): Promise<Uint8Array<ArrayBuffer>> {
+  // A copy of its own changes hands: the given bytes may be a part of something larger.
+  return decompressOwnFrame(new Uint8Array(bytes), frame, index, options);
+}
+
+/** Like `decompressFrame`, of bytes that are a buffer of their own: it changes hands. */
+export async function decompressOwnFrame(
+  bytes: Uint8Array<ArrayBuffer>,
   { rawLengthBytes, rawSha256 }: Pick<Frame, 'rawLengthBytes' | 'rawSha256'>,
   index: number,
   { pool = sharedPool(), signal }: FrameOptions = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
-  // A copy of its own changes hands: the given bytes may be a part of something larger.
-  const own = new Uint8Array(bytes);
-  const input = { bytes: own, frame: { rawLengthBytes, rawSha256 }, index };
-  return (await pool.run('decompress-frame', input, { transfer: [own.buffer], signal })).raw;
+  const input = { bytes, frame: { rawLengthBytes, rawSha256 }, index };
+  return (await pool.run('decompress-frame', input, { transfer: [bytes.buffer], signal })).raw;
 }
 
 /** True when the source is these frames, one after the other, and nothing else; they are hashed beside the reading, on Node's own threads. */

@@ -126,6 +126,21 @@ const LZ4: Recipe = {
   ],
 };
 
+/** The tool of tough's makers, as they publish it; takes 8 minutes to build on two cores. */
+const TUFTOOL_VERSION = '0.17.0';
+const TUFTOOL: Recipe = {
+  folder: `tuftool-${TUFTOOL_VERSION}`,
+  sources: [],
+  toolchain: ['cargo', '--version'],
+  build: (scratch, ready) => [
+    {
+      command: 'cargo',
+      args: ['install', 'tuftool', '--version', TUFTOOL_VERSION, '--locked', '--quiet', '--root', ready],
+      env: { CARGO_TARGET_DIR: join(scratch, 'target') },
+    },
+  ],
+};
+
 const PYTHON_LINTERS: Recipe = { ...PYTHON, folder: 'file-linters' };
 
 const ACTIONLINT: Recipe = {
@@ -232,6 +247,11 @@ export async function lz4Decoder(): Promise<string> {
   return join(await built(LZ4), 'lz4-decoder');
 }
 
+/** The program of `tuftool`; builds it on first use. */
+export async function tuftool(): Promise<string> {
+  return join(await built(TUFTOOL), 'bin', 'tuftool');
+}
+
 /** Builds it on first use. @returns the program and its first arguments */
 export async function linterCommand(name: LinterName): Promise<readonly [string, ...string[]]> {
   const ready = await built(LINTERS[name]);
@@ -274,6 +294,7 @@ async function build(recipe: Recipe, ready: string): Promise<void> {
   console.error(`building the ${recipe.folder} program, once per machine: ${ready}`);
   await rm(working, { recursive: true, force: true });
   await mkdir(output, { recursive: true });
+  await mkdir(scratch, { recursive: true });
   for (const source of recipe.sources) {
     await cp(join(PEERS, recipe.folder, source), join(scratch, source));
   }
