@@ -2,7 +2,17 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 
-for (const name of ['metadata.ts', 'client-lookup.ts', 'image.ts', 'frames.ts', 'release.ts', 'simulate.ts', 'upload.ts', 'verity.ts']) {
+for (const name of [
+  'metadata.ts',
+  'client-lookup.ts',
+  'download.ts',
+  'image.ts',
+  'frames.ts',
+  'release.ts',
+  'simulate.ts',
+  'upload.ts',
+  'verity.ts',
+]) {
   const { status } = spawnSync(process.execPath, [join(import.meta.dirname, name), ...process.argv.slice(2)], { stdio: 'inherit' });
   if (status !== 0) process.exitCode = 1;
 }

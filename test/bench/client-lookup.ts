@@ -6,11 +6,12 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { compileInto } from '../support/compiled.ts';
 import { readerCommand } from '../support/peers.ts';
 import { createLargeRepository, targetName } from '../support/large-repository.ts';
 
@@ -22,7 +23,6 @@ const REPOSITORIES = [
   { targets: 10_000, bins: 128 },
   { targets: 100_000, bins: 1024 },
 ] as const;
-const ROOT = join(import.meta.dirname, '..', '..');
 const folder = await mkdtemp(join(tmpdir(), 'gantry-bench-look-up-'));
 
 interface Client {
@@ -37,12 +37,7 @@ interface Run {
 
 /** As it is installed: emitted JavaScript. */
 async function ours(): Promise<Client> {
-  const dist = join(folder, 'dist');
-  const tsc = [join(ROOT, 'node_modules', '.bin', 'tsc'), '-p', join(ROOT, 'tsconfig.build.json'), '--outDir', dist] as const;
-  const [code] = await once(spawn(tsc[0], tsc.slice(1), { stdio: 'inherit' }), 'exit');
-  if (code !== 0) throw new Error('the sources do not compile');
-  await writeFile(join(folder, 'package.json'), '{"type":"module"}');
-  await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  await compileInto(folder);
   const program = join(folder, 'look-up.js');
   await writeFile(
     program,

@@ -8,11 +8,11 @@
  *                            or memory its promise
  */
 import { execFile } from 'node:child_process';
-import { constants, type Dirent } from 'node:fs';
-import { copyFile, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { makeRootImage } from '../support/root-image.ts';
 import type { FramesReport, ReuseReport } from './frames-child.ts';
 
 const runFile = promisify(execFile);
@@ -20,42 +20,10 @@ const MIB = 1 << 20;
 const short = process.argv.includes('--short');
 const rounds = short ? 3 : 5;
 const sizeBytes = (short ? 256 : 1024) * MIB;
-/** Of a root image that has files in it; the rest is free space. */
-const FILLED = 0.85;
-const SOURCES = ['/usr/bin', '/usr/lib'];
 const SPEED_PROMISE = 0.9;
 const SIZE_PROMISE = 0.03;
 const MEMORY_PROMISE = 300e6;
 const REUSE_PROMISE = 1.2;
-
-async function* filesBelow(folder: string): AsyncGenerator<string, void, undefined> {
-  const entries = await readdir(folder, { withFileTypes: true }).catch((): Dirent[] => []);
-  for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) yield* filesBelow(path);
-    else if (entry.isFile()) yield path;
-  }
-}
-
-/** Files are taken in order, as long as there is room. */
-async function makeImage(image: string, content: string): Promise<void> {
-  let left = sizeBytes * FILLED;
-  for (const source of SOURCES) {
-    for await (const path of filesBelow(source)) {
-      if (left < MIB) break;
-      const { size } = await stat(path);
-      if (size > left) continue;
-      await mkdir(dirname(join(content, path)), { recursive: true });
-      const copied = await copyFile(path, join(content, path), constants.COPYFILE_FICLONE).then(
-        () => true,
-        () => false,
-      );
-      if (copied) left -= size;
-    }
-  }
-  await runFile('mke2fs', ['-q', '-t', 'ext4', '-d', content, image, `${sizeBytes / MIB}M`]);
-  await rm(content, { recursive: true });
-}
 
 async function child<R>(...args: readonly string[]): Promise<R> {
   const { stdout } = await runFile(process.execPath, [join(import.meta.dirname, 'frames-child.ts'), ...args]);
@@ -111,7 +79,7 @@ async function compareReuse(image: string, folder: string): Promise<void> {
 const folder = await mkdtemp(join(tmpdir(), 'gantry-bench-'));
 try {
   const image = join(folder, 'image');
-  await makeImage(image, join(folder, 'content'));
+  await makeRootImage(image, join(folder, 'content'), sizeBytes);
   await compareFrames(image, folder);
   await compareReuse(image, folder);
   process.exitCode = broken === 0 ? 0 : 1;

@@ -225,7 +225,7 @@ async function untilHealthy(kind: S3ServerKind, child: ChildProcess, url: string
   throw new Error(`Cannot start ${kind}: ${state}; its log: ${(await readFile(log, 'utf8')).slice(-2000)}`);
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
