@@ -7,7 +7,8 @@
  * - a line counts when it is whole; behind one that makes no sense nothing counts;
  * - bytes of a target without frames count as written for as long as the machine runs, and for longer only once they were synced.
  */
-import { open, readFile, rm, stat, type FileHandle } from 'node:fs/promises';
+import { writeSync } from 'node:fs';
+import { open, readFile, stat, type FileHandle } from 'node:fs/promises';
 import { writeFileAtomic } from '../files/atomic.ts';
 import { fromSystemError } from '../files/read.ts';
 import { FRAME_RAW_BYTES } from '../image/frame-table.ts';
@@ -127,9 +128,6 @@ function readLines(
 export class DownloadJournal {
   readonly #path: string;
   readonly #handle: FileHandle;
-  #waiting = '';
-  #writing: Promise<void> | undefined;
-  #failure: unknown;
   #frames: number;
   #bytes: number;
 
@@ -173,54 +171,25 @@ export class DownloadJournal {
     if (!mirror.includes(' ') && !etag.includes(' ')) this.#add(`etag ${etag} ${mirror}\n`);
   }
 
-  /** What was named so far is on the disk, and now so is its name. */
+  /** What was named so far is on the disk, and now so is its name. @throws GantryError `files/disk-full`, `files/not-writable` */
   async synced(bytes: number): Promise<void> {
     if (bytes > 0) this.#add(`synced ${bytes}\n`);
-    await this.flush();
-    await this.#attempt(async () => this.#handle.datasync());
-  }
-
-  /** @throws GantryError `files/disk-full`, `files/not-writable`, whenever it happened */
-  async flush(): Promise<void> {
-    while (this.#writing !== undefined) await this.#writing;
-    if (this.#failure !== undefined) throw this.#failure;
-  }
-
-  async close(): Promise<void> {
-    while (this.#writing !== undefined) await this.#writing;
-    await this.#handle.close();
-  }
-
-  /** The download is complete, or of no use. */
-  async remove(): Promise<void> {
-    await this.close();
-    await rm(this.#path, { force: true });
-  }
-
-  /** What comes while a line is written goes along with the next. */
-  #add(line: string): void {
-    this.#waiting += line;
-    if (this.#writing !== undefined) return;
-    this.#writing = this.#write();
-  }
-
-  async #write(): Promise<void> {
     try {
-      while (this.#waiting !== '') {
-        const text = Buffer.from(this.#waiting);
-        this.#waiting = '';
-        for (let done = 0; done < text.length;) done += (await this.#handle.write(text, done, text.length - done)).bytesWritten;
-      }
+      await this.#handle.datasync();
     } catch (error) {
-      this.#failure ??= fromSystemError(error, this.#path, 'write');
-    } finally {
-      this.#writing = undefined;
+      throw fromSystemError(error, this.#path, 'write');
     }
   }
 
-  async #attempt(work: () => Promise<void>): Promise<void> {
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+
+  /** A few bytes into the system's memory: a way to another thread and back takes longer, and is sooner interrupted. */
+  #add(line: string): void {
+    const text = Buffer.from(line);
     try {
-      await work();
+      for (let done = 0; done < text.length;) done += writeSync(this.#handle.fd, text, done, text.length - done);
     } catch (error) {
       throw fromSystemError(error, this.#path, 'write');
     }

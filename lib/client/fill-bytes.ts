@@ -3,7 +3,7 @@
  *
  * Rules:
  * - bytes are written in order, and named in the journal once they are written;
- * - an interruption loses what is in hand, less than 1 MiB; one that we see ourselves loses nothing.
+ * - an interruption loses what is in hand, 1 MiB at most; one that we see ourselves loses nothing.
  */
 import { isGantryError } from '../errors.ts';
 import type { Session } from './download-session.ts';
@@ -11,8 +11,9 @@ import { Checkpoints, writeAt } from './download-place.ts';
 import { streamOf } from './receive.ts';
 import type { TargetStream } from './mirrors.ts';
 
-const BATCH_BYTES = 256 << 10;
-const BATCHES_IN_HAND = 3;
+const BATCH_BYTES = 512 << 10;
+/** With the one that is being gathered that makes 1 MiB. */
+const BATCHES_IN_HAND = 2;
 
 interface Batch {
   readonly chunks: readonly Uint8Array[];

@@ -10,11 +10,11 @@
  */
 import { isGantryError, refuseAborted } from '../errors.ts';
 import { FRAME_RAW_BYTES } from '../image/frame-table.ts';
-import { sharedPool } from '../image/worker-pool.ts';
-import { decompressOwnFrame } from '../image/zstd.ts';
+import { createWorkerPool, type WorkerPool } from '../image/worker-pool.ts';
 import { freeMemory } from '../http/memory.ts';
 import type { Session } from './download-session.ts';
 import { Checkpoints, writeAt } from './download-place.ts';
+import type { FrameJobs } from './frame-jobs.ts';
 import { fetchFrames, type FrameRun, type SignedFrames, type VerifiedFrame } from './frames.ts';
 
 const CONNECTIONS_MAX = 4;
@@ -181,7 +181,7 @@ class Crew {
 class FrameWriter {
   readonly #job: FramesJob;
   readonly #checkpoints: Checkpoints;
-  readonly #atOnce = sharedPool().threads * FRAMES_PER_THREAD;
+  readonly #pool = framePool();
   readonly #inHand = new Set<Promise<void>>();
   readonly #written: Uint8Array;
   /** Frames from the beginning that are written. */
@@ -209,7 +209,7 @@ class FrameWriter {
       })
       .finally(() => this.#inHand.delete(work));
     this.#inHand.add(work);
-    while (this.#inHand.size >= this.#atOnce) await Promise.race(this.#inHand);
+    while (this.#inHand.size >= this.#pool.threads * FRAMES_PER_THREAD) await Promise.race(this.#inHand);
   }
 
   async failed(): Promise<void> {
@@ -228,12 +228,18 @@ class FrameWriter {
 
   async #write({ bytes, frame, index }: VerifiedFrame): Promise<void> {
     const { place, journal, table, content } = this.#job;
-    const { form } = content;
-    const written = form === 'image' ? await decompressOwnFrame(bytes, frame, index) : bytes;
-    await writeAt(place, [written], placeOf(table, form, index).position);
+    const { position, length } = placeOf(table, content.form, index);
+    if (content.form === 'image') {
+      const { handle, path } = place;
+      const { rawLengthBytes } = frame;
+      const input = { bytes, index, rawLengthBytes, fd: handle.fd, path, position };
+      await this.#pool.run('unpack-frame', input, { transfer: [bytes.buffer] });
+    } else {
+      await writeAt(place, [bytes], position);
+      freeMemory(bytes);
+    }
     journal.frame(index);
-    this.#checkpoints.wrote(written.length, 0);
-    freeMemory(written);
+    this.#checkpoints.wrote(length, 0);
     this.#written[index] = 1;
     this.#advance();
   }
@@ -245,4 +251,17 @@ class FrameWriter {
     const { position, length } = placeOf(table, content.form, this.#prefix - 1);
     digest.advance(position + length);
   }
+}
+
+let shared: WorkerPool<FrameJobs> | undefined;
+
+/** Of this process, as the one for images is: idle threads cost less than starting them for every download. */
+function framePool(): WorkerPool<FrameJobs> {
+  shared ??= createWorkerPool<FrameJobs>({ script: ownScript() });
+  return shared;
+}
+
+/** Sources run as `.ts`, the built package as `.js`. */
+function ownScript(): URL {
+  return new URL(import.meta.url.endsWith('.ts') ? './frame-worker.ts' : './frame-worker.js', import.meta.url);
 }

@@ -153,7 +153,7 @@ class FrameReader {
   }
 
   async take(lengthBytes: number): Promise<{ readonly bytes: Uint8Array<ArrayBuffer>; readonly senders: ReadonlySet<Mirror> }> {
-    const bytes = new Uint8Array(lengthBytes);
+    const bytes = Buffer.allocUnsafeSlow(lengthBytes);
     const senders = new Set<Mirror>();
     for (let filled = 0; filled < lengthBytes;) {
       // The stream itself refuses an end that comes too early.

@@ -149,18 +149,19 @@ async function run([program, ...args]: readonly [string, ...string[]]): Promise<
   const ended = once(child, 'exit');
   let peakBytes = 0;
   const look = setInterval(() => {
-    void readFile(`/proc/${child.pid}/status`, 'utf8').then(
-      (text) => {
-        peakBytes = Math.max(peakBytes, Number(/^VmHWM:\s+(\d+) kB/mu.exec(text)?.[1] ?? 0) * 1024);
-      },
-      () => undefined,
-    );
+    void peakOf(child.pid).then((bytes) => (peakBytes = Math.max(peakBytes, bytes)));
   }, 20);
   const [code] = await ended;
   const ms = performance.now() - started;
   clearInterval(look);
   if (code !== 0) throw new Error(`${program} ${args.join(' ')} ended with code ${String(code)}`);
   return { ms, peakBytes };
+}
+
+/** 0 when it is gone. */
+async function peakOf(pid: number | undefined): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  return Number(/^VmHWM:\s+(\d+) kB/mu.exec(status)?.[1] ?? 0) * 1024;
 }
 
 /** As it is installed. */
