@@ -1,3 +1,4 @@
+import type { DownloadReport } from '../../lib/client/index.ts';
 import { asHost } from '../host.ts';
 import { hostOptions, isSet, pathOf, textOption } from '../options.ts';
 import type { CommandSpec } from '../program.ts';
@@ -25,9 +26,10 @@ export const download: CommandSpec = {
     return asHost(context, url, options, async (client) => {
       const target = await client.target(name, { signal: context.signal });
       const file = pathOf(context, textOption(options, 'output') ?? target.path.fileName());
+      let report: DownloadReport;
       const bar = context.progress({ label: `Downloading ${name}`, totalBytes: target.lengthBytes });
       try {
-        await client.download(target, file, {
+        report = await client.download(target, file, {
           signal: context.signal,
           onProgress: (bytes) => bar.at(bytes),
           form: isSet(options, 'decompress') ? 'image' : 'published',
@@ -38,11 +40,12 @@ export const download: CommandSpec = {
         throw error;
       }
       bar.done();
+      const { algorithm, hex } = target.digest;
+      const published = formatBytes(target.lengthBytes);
+      const kept = report.keptBytes === 0 ? '' : `; ${formatBytes(report.keptBytes)} were there from an earlier download`;
       return {
-        json: { target: name, file, lengthBytes: target.lengthBytes, [target.digest.algorithm]: target.digest.hex },
-        lines: [
-          `Verified and wrote ${file} (${formatBytes(target.lengthBytes)} published, ${target.digest.algorithm === 'sha256' ? 'SHA-256' : 'SHA-512'} ${target.digest.hex}).`,
-        ],
+        json: { target: name, file, lengthBytes: target.lengthBytes, ...report, [algorithm]: hex },
+        lines: [`Verified and wrote ${file} (${published} published, ${algorithm === 'sha256' ? 'SHA-256' : 'SHA-512'} ${hex}${kept}).`],
       };
     });
   },

@@ -34,8 +34,7 @@ export interface DownloadOptions extends StreamOptions {
 }
 
 export interface DownloadReport {
-  /** Of what was written. */
-  readonly lengthBytes: number;
+  readonly writtenBytes: number;
   /** Published bytes that came over the network. */
   readonly receivedBytes: number;
   /** Published bytes that an earlier download had left, and that were used. */
@@ -89,7 +88,7 @@ async function downloadStraight(job: Job, form: 'published' | 'image'): Promise<
     await closeSession(session);
   }
   await removeFiles(files);
-  return { lengthBytes: content.lengthBytes, ...counts };
+  return { writtenBytes: content.lengthBytes, ...counts };
 }
 
 /** Fetched as it is published, verified as a whole, and only then decompressed. */
@@ -98,9 +97,9 @@ async function downloadPacked(job: Job): Promise<DownloadReport> {
   const files = { destination, partial: nameIn(job, 'packed'), journal: nameIn(job, 'journal') };
   const { session, ...counts } = await filled({ ...job, content: await contentOf(job, 'published'), files });
   try {
-    const lengthBytes = await unpackTo(session, { destination, write: options.write ?? 'replace' });
+    const writtenBytes = await unpackTo(session, { destination, write: options.write ?? 'replace' });
     await removeFiles(files);
-    return { lengthBytes, ...counts };
+    return { writtenBytes, ...counts };
   } catch (error) {
     if (isRefusal(error)) await removeFiles(files);
     throw error;

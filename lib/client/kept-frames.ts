@@ -1,12 +1,12 @@
-/** Frames that an earlier download has left: each is read back, and compared with the signed table by a worker thread. */
+/** Frames that an earlier download has left: each is read back, and compared with the signed table. */
 import { fromSystemError } from '../files/read.ts';
-import { inOrder, sharedPool } from '../image/worker-pool.ts';
+import { inOrder } from '../image/worker-pool.ts';
 import type { Place } from './download-place.ts';
 import { placeOf } from './fill-frames.ts';
 import type { SignedFrames } from './frames.ts';
 
-/** One under way and one at hand for each thread. */
-const FRAMES_PER_THREAD = 2;
+/** On Node's own threads. */
+const HASHES_AT_ONCE = 4;
 
 export interface KeptFramesOptions {
   readonly form: 'published' | 'image';
@@ -20,7 +20,6 @@ export async function framesThatHold(
   named: ReadonlySet<number>,
   { form, signal }: KeptFramesOptions,
 ): Promise<ReadonlySet<number>> {
-  const pool = sharedPool();
   const indexes = [...named].filter((index) => index < table.frames.length).toSorted((a, b) => a - b);
   async function* contents(): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
     for (const index of indexes) {
@@ -29,10 +28,10 @@ export async function framesThatHold(
     }
   }
   const hashOf = async (bytes: Uint8Array<ArrayBuffer>): Promise<string> =>
-    pool.run('hash-bytes', bytes, { transfer: [bytes.buffer], signal });
+    Buffer.from(await crypto.subtle.digest('SHA-256', bytes)).toString('hex');
   const sound = new Set<number>();
   let at = 0;
-  for await (const found of inOrder(contents(), hashOf, { atOnce: pool.threads * FRAMES_PER_THREAD, signal })) {
+  for await (const found of inOrder(contents(), hashOf, { atOnce: HASHES_AT_ONCE, signal })) {
     const index = indexes[at] ?? 0;
     const frame = table.frames[index];
     if (found === (form === 'image' ? frame?.rawSha256 : frame?.sha256)) sound.add(index);

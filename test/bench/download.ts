@@ -93,7 +93,7 @@ async function publishFramed(): Promise<string> {
   const image = join(folder, 'image');
   await makeRootImage(image, join(folder, 'content'), imageBytes);
   const source = await openStableFile(image);
-  const raw = measuring(source.read(Buffer.allocUnsafeSlow(MIB)));
+  const raw = measuring(source.read('shared'));
   const frames: Frame[] = [];
   const temporary = join(site, 'targets', FRAMED);
   const file = await open(temporary, 'w');

@@ -20,13 +20,13 @@ test('download() writes the image in every format, and tells what it did', async
     const file = join(host.directory, name);
     const target = await client.target(name);
     assert.deepEqual(await client.download(target, file, { form: 'image' }), {
-      lengthBytes: RAW.length,
+      writtenBytes: RAW.length,
       receivedBytes: target.lengthBytes,
       keptBytes: 0,
     });
     assert.deepEqual(await readFile(file), RAW, name);
     assert.equal((await stat(file)).mode & 0o777, 0o644);
-    assert.deepEqual((await client.download(target, file)).lengthBytes, target.lengthBytes);
+    assert.deepEqual((await client.download(target, file)).writtenBytes, target.lengthBytes);
     assert.deepEqual(await readFile(file), bytesOf(simulator, name), name);
   }
   const empty = join(host.directory, 'empty');
@@ -98,7 +98,7 @@ test('download() writes a slot in place, never beyond the image, and goes on in 
     scene.servers[0].lies.set(scene.simulator.targetFile(name), honest.lie);
     const client = await scene.restarted();
     const report = await client.download(await client.target(name), slot, options);
-    assert.equal(report.lengthBytes, RAW.length);
+    assert.equal(report.writtenBytes, RAW.length);
     assert.deepEqual(await readFile(slot), Buffer.concat([RAW, tail]), name);
     assert.equal((await stat(slot)).ino, ino);
     assert.ok((honest.asked[0]?.from ?? 0) > 3 * MIB, `${name}: ${JSON.stringify(honest.asked)}`);

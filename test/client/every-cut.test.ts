@@ -40,7 +40,7 @@ interface Scene {
   readonly directory: string;
   readonly transport: MemoryTransport;
   /** Another client, as after a restart. */
-  open(): Promise<RepositoryClient>;
+  readonly open: () => Promise<RepositoryClient>;
 }
 
 const RAW = sparseImage();

@@ -25,7 +25,7 @@ export interface DownloadScene extends MirrorScene {
   readonly simulator: Simulator;
   readonly directory: string;
   /** Another client, refreshed, as after a restart; it knows the first server only. */
-  restarted(): Promise<RepositoryClient>;
+  readonly restarted: () => Promise<RepositoryClient>;
 }
 
 export async function downloadScene(t: TestContext): Promise<DownloadScene> {
