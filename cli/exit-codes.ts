@@ -50,6 +50,7 @@ const EXCEPTIONS: Readonly<Partial<Record<ErrorCode, number>>> = {
   'image/worker-died': EXIT.machine,
   'keys/bad-signature': EXIT.refused,
   'publish/bad-plan': EXIT.input,
+  'publish/foreign-objects': EXIT.input,
   'publish/no-manifest': EXIT.refused,
   'publish/nothing': EXIT.input,
   'publish/not-visible': EXIT.refused,
@@ -57,6 +58,7 @@ const EXCEPTIONS: Readonly<Partial<Record<ErrorCode, number>>> = {
   // Signing and publishing once more, which is what a conflict asks for, would not help.
   'publish/too-late': EXIT.input,
   'publish/target-differs': EXIT.refused,
+  'publish/target-lost': EXIT.refused,
   'publish/unverified': EXIT.refused,
   'publish/wrong-url': EXIT.input,
   'release/bad-manifest': EXIT.refused,

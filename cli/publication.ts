@@ -28,6 +28,7 @@ export interface PublishingOptions {
   readonly concurrency: number;
   readonly depth: LookDepth;
   readonly writers: 'single' | 'several';
+  readonly others: 'refused' | 'allowed';
 }
 
 interface Done {
@@ -90,13 +91,14 @@ export async function publishAll(
   };
 }
 
-async function publishOne(context: Context, job: Job, { concurrency, writers }: PublishingOptions): Promise<Publication> {
+async function publishOne(context: Context, job: Job, { concurrency, writers, others }: PublishingOptions): Promise<Publication> {
   const bars = uploadProgress(context);
   try {
     return await job.publish({
       now: context.now,
       concurrency,
       writers,
+      others,
       signal: context.signal,
       onProbe: () => context.note('Looking whether this store keeps conditional writes; it is remembered for a week.'),
       onProgress: (write, bytes) => bars.at(write, bytes),

@@ -180,6 +180,8 @@ export interface ErrorDetails {
   'publish/nothing': { readonly repository: string };
   'publish/no-manifest': { readonly path: string };
   'publish/target-differs': { readonly path: string };
+  'publish/target-lost': { readonly path: string };
+  'publish/foreign-objects': { readonly location: string; readonly path: string };
   'publish/being-removed': { readonly path: string; readonly since: string };
   'publish/unverified': { readonly repository: string };
 

@@ -28,6 +28,7 @@ export const publish: CommandSpec = {
       flags: '--single-writer',
       description: 'publish to a store that does not keep conditional writes: nobody else may publish meanwhile',
     },
+    { flags: '--beside-others', description: 'begin a repository where objects lie that no repository has' },
     ...keyOptions,
     ...repositoriesOptions,
     dryRunOption,
@@ -49,10 +50,19 @@ export const publish: CommandSpec = {
     // The choices of the option are these.
     const depth = (textOption(options, 'verify') ?? 'changed') as LookDepth;
     return withWorkspaceLock(session.workspace, async () =>
-      publishAll(context, session, jobs, { concurrency, depth, writers: isSet(options, 'singleWriter') ? 'single' : 'several' }),
+      publishAll(context, session, jobs, {
+        concurrency,
+        depth,
+        writers: isSet(options, 'singleWriter') ? 'single' : 'several',
+        ...beginning(options),
+      }),
     );
   },
 };
+
+function beginning(options: OptionValues): { readonly others: 'refused' | 'allowed' } {
+  return { others: isSet(options, 'besideOthers') ? 'allowed' : 'refused' };
+}
 
 /** One for every repository in which something waits; for all of them when nothing does: then they are live already. */
 async function draftJobs(context: Context, session: WorkspaceSession, options: OptionValues): Promise<readonly Job[]> {
@@ -65,7 +75,7 @@ async function draftJobs(context: Context, session: WorkspaceSession, options: O
   const signAgain = await signerOf(context, session, options);
   return (waiting.length > 0 && !isChosen ? waiting : candidates).map((repository) => ({
     repository,
-    plan: async () => planRepository(workspace, store, repository, context.now),
+    plan: async () => planRepository(workspace, store, repository, context.now, beginning(options)),
     publish: async (publishing) => publishRepository(workspace, store, repository, { ...publishing, signAgain }),
   }));
 }
@@ -102,7 +112,7 @@ async function planJobs(
   }
   return file.plans.map((stated) => ({
     repository: stated.repository,
-    plan: async () => checkPlan(workspace, store, { stated, file: planFile }, context.now),
+    plan: async () => checkPlan(workspace, store, { stated, file: planFile }, context.now, beginning(options)),
     publish: async (publishing) => publishPlan(workspace, store, { stated, file: planFile }, publishing),
   }));
 }
@@ -114,7 +124,7 @@ async function writePlan(context: Context, session: WorkspaceSession, target: st
   const { writeFileAtomic } = await import('../../lib/files/atomic.ts');
   const stated = [];
   for (const { repository } of await draftJobs(context, session, options)) {
-    stated.push(await stateRepository(workspace, store, repository, context.now));
+    stated.push(await stateRepository(workspace, store, repository, context.now, beginning(options)));
   }
   const plans = stated.map(({ plan }) => plan);
   if (!isSet(options, 'dryRun')) {

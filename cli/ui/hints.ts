@@ -165,6 +165,10 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'publish/nothing': 'gantry release add makes a draft, gantry status shows where things stand',
   'publish/no-manifest': LOOK,
   'publish/target-differs': LOOK,
+  'publish/target-lost':
+    'put the file back from a copy of the store, or take its release out with gantry release remove; gantry verify --targets names all that is missing',
+  'publish/foreign-objects':
+    'correct store in gantry.toml: a folder or prefix of its own; if these may lie together, gantry publish --beside-others',
   'publish/being-removed': 'run the same command again in a moment; if gantry gc was cut off, an hour later',
   'publish/unverified': 'gantry lint shows what is wrong with a repository; one that is not yours may have to be moved elsewhere',
 

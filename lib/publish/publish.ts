@@ -4,20 +4,28 @@ import { finishDraft, isPublished, type Draft, type SignedRepository } from '../
 import { deadlineOf } from '../repository/draft-changes.ts';
 import { assertDraftHolds } from '../repository/draft-check.ts';
 import type { Store, StoreVersion } from '../store/store.ts';
+import type { TargetFile } from '../tuf/types.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { readDraft, saveDraft, saveSeenVersions } from '../workspace/draft-files.ts';
 import { openObject } from '../workspace/objects.ts';
 import type { Workspace } from '../workspace/workspace.ts';
-import { applyPublication, isThere, type AppliedWrite } from './apply.ts';
+import { applyPublication, type AppliedWrite } from './apply.ts';
 import { versionsOf, type LiveState } from './live-state.ts';
 import { forgetDraft, readCurrent, readLive, takeCurrent, type Current } from './live.ts';
 import { overtakenBy } from './overtaken.ts';
 import { baseOf, planPublication, refuseTooLate, type PlannedWrite, type PublicationPlan } from './plan.ts';
 import { assertPlanHolds, statePlan, type StatedPlan } from './plan-file.ts';
+import { refuseForeignObjects, refuseLostTargets, refuseMissingObjects } from './presence.ts';
 import { provenStore, type WritersOptions } from './proven.ts';
 import { redraft } from './sign.ts';
 
-export interface PublishOptions extends WritersOptions {
+/** Whether a repository may be begun beside objects that no repository has. */
+export interface BeginOptions {
+  /** `refused` by default. */
+  readonly others?: 'refused' | 'allowed';
+}
+
+export interface PublishOptions extends WritersOptions, BeginOptions {
   /** The time now, each time it is asked; by default this machine's. Changes that are made for a moment ask, and claims (gc/marks.ts). */
   readonly clock?: () => Date;
   /** Target files on their way at the same time. */
@@ -48,12 +56,18 @@ export async function hasSomethingToPublish(workspace: Workspace, store: Store, 
  *
  * @param now publishing after a deadline is refused, so is saying what it would do
  * @throws GantryError `publish/too-late`, `repository/incomplete`, `repository/moved-on`, `repository/root-transition`,
- * `repository/bad-draft`, `repository/expired`
+ * `repository/bad-draft`, `repository/expired`, `publish/foreign-objects`
  */
-export async function planRepository(workspace: Workspace, store: Store, repository: RepositoryName, now: Date): Promise<PublicationPlan> {
-  const { plan } = prepare(workspace, await readCurrent(workspace, store, repository), now);
-  refuseTooLate(plan, now);
-  return plan;
+export async function planRepository(
+  workspace: Workspace,
+  store: Store,
+  repository: RepositoryName,
+  now: Date,
+  options: BeginOptions = {},
+): Promise<PublicationPlan> {
+  const prepared = prepare(workspace, await readCurrent(workspace, store, repository), now);
+  await refuseForNow(store, prepared, now, options);
+  return prepared.plan;
 }
 
 /** The same, and what a plan file says of it. @throws GantryError `publish/nothing`, and what `planRepository` throws */
@@ -62,9 +76,11 @@ export async function stateRepository(
   store: Store,
   repository: RepositoryName,
   now: Date,
+  options: BeginOptions = {},
 ): Promise<{ readonly plan: PublicationPlan; readonly stated: StatedPlan }> {
-  const { plan, draft } = prepare(workspace, await readCurrent(workspace, store, repository), now);
-  refuseTooLate(plan, now);
+  const prepared = prepare(workspace, await readCurrent(workspace, store, repository), now);
+  await refuseForNow(store, prepared, now, options);
+  const { plan, draft } = prepared;
   if (plan.writes.length === 0) {
     const name = `${repository.variant}/${repository.arch}`;
     const problem = `Cannot plan a publication of ${name}: nothing waits; expected a signed draft or a new root`;
@@ -131,6 +147,7 @@ export async function publishPlan(
 ): Promise<Publication> {
   const prepared = await prepareStated(workspace, store, { stated, file }, { now: options.now, current: takeCurrent });
   if ('done' in prepared) return { plan: prepared.done, applied: [] };
+  await refuseLostTargets(store, prepared.plan, targetsOf(prepared));
   try {
     return await carryOut(workspace, store, prepared, options);
   } catch (error) {
@@ -145,10 +162,12 @@ export async function checkPlan(
   store: Store,
   plan: { readonly stated: StatedPlan; readonly file: string },
   now: Date,
+  options: BeginOptions = {},
 ): Promise<PublicationPlan> {
   const prepared = await prepareStated(workspace, store, plan, { now, current: readCurrent });
   if ('done' in prepared) return prepared.done;
-  refuseTooLate(prepared.plan, now);
+  await refuseForNow(store, prepared, now, options);
+  await refuseLostTargets(store, prepared.plan, targetsOf(prepared));
   return prepared.plan;
 }
 
@@ -195,10 +214,21 @@ function prepare(workspace: Workspace, { live, draft }: Current, now: Date): Pre
   return { plan, live, draft, signed };
 }
 
+/** What the metadata to publish names. */
+function targetsOf({ live, signed }: Prepared): Readonly<Record<string, TargetFile>> {
+  return (signed?.roles ?? live.trusted.published)?.targets.role.targets ?? {};
+}
+
+/** What publishing would be refused for now. */
+async function refuseForNow(store: Store, { plan, live }: Prepared, now: Date, { others = 'refused' }: BeginOptions): Promise<void> {
+  refuseTooLate(plan, now);
+  if (others === 'refused' && plan.writes.length > 0) await refuseForeignObjects(store, live);
+}
+
 async function carryOut(workspace: Workspace, store: Store, prepared: Prepared, options: PublishOptions): Promise<Publication> {
   const { plan, live, signed } = prepared;
   const { clock = () => new Date() } = options;
-  refuseTooLate(plan, clock());
+  await refuseForNow(store, prepared, clock(), options);
   await refuseMissingObjects(workspace, store, plan);
   const applied = await applyPublication(plan, await provenStore(workspace, store, options), {
     ...options,
@@ -207,18 +237,6 @@ async function carryOut(workspace: Workspace, store: Store, prepared: Prepared, 
   });
   await finish(workspace, store, live, signed);
   return { plan, applied };
-}
-
-/** Before the first byte is sent: what is not here must be in the store. @throws GantryError `workspace/object-missing` */
-async function refuseMissingObjects(workspace: Workspace, store: Store, { writes }: PublicationPlan): Promise<void> {
-  for (const write of writes) {
-    if (write.bytes !== undefined) continue;
-    try {
-      await openObject(workspace, write.path, write);
-    } catch (error) {
-      if (!isGantryError(error, 'workspace/object-missing') || !(await isThere(write, store))) throw error;
-    }
-  }
 }
 
 /** What cannot be drafted again stays as it is: signing says why, and the conflict is what happened here. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, test, type TestContext } from 'node:test';
 import {
   CreateBucketCommand,
+  DeleteObjectCommand,
   GetObjectCommand,
   ListObjectsV2Command,
   PutBucketVersioningCommand,
@@ -13,8 +14,9 @@ import {
 } from '@aws-sdk/client-s3';
 import { startStaticServer } from '../../lib/server/static-server.ts';
 import { describeEachS3Server } from '../support/each-s3-server.ts';
-import { ADD, cliWorkspace, gantry, type CliResult } from '../support/cli.ts';
+import { ADD, cliWorkspace, gantry, strangersWorkspace, type CliResult } from '../support/cli.ts';
 import { temporaryDirectory } from '../support/engineer.ts';
+import { startS3Proxy } from '../support/s3-proxy.ts';
 import { skipReason, startS3Server, type S3Credentials } from '../support/s3-server.ts';
 import { awsEnvironment } from './aws-environment.ts';
 
@@ -90,17 +92,47 @@ await describeEachS3Server((kind, server) => {
     await assertRefused(await scene(t, await server.bucket('secret'), wrong), { code: 'store/credentials', exit: 4 });
   });
 
+  test(`gantry publish says that ${kind} is in another region`, async (t) => {
+    const ours = await scene(t, await server.bucket('region'));
+    await configure(ours.workspace, (text) => text.replace(/^region = .*$/mu, 'region = "eu-west-3"'));
+    await assertRefused(ours, { code: 'store/region', exit: 4 });
+  });
+
+  test(`gantry publish says that its clock is wrong when ${kind} takes no request for that`, async (t) => {
+    const lie = { kind: 'error', status: 403, code: 'RequestTimeTooSkewed', effect: 'never' } as const;
+    const endpoint = await startS3Proxy(t, server, () => lie);
+    const ours = await scene(t, await server.bucket('clock'));
+    await configure(ours.workspace, (text) => text.replace(/^endpoint = .*$/mu, `endpoint = "${endpoint}"`));
+    await assertRefused(ours, { code: 'store/clock', exit: 4 });
+  });
+
+  test(`gantry publish refuses a plan when ${kind} has lost a file of an earlier publication`, async (t) => {
+    const bucket = await server.bucket('lost');
+    const ours = await scene(t, bucket);
+    await ours.ok('publish');
+    for (const command of [['refresh'], ['sign'], ['publish', '--plan', 'plan.json']]) await ours.ok(...command);
+    const lost = (await listing(bucket)).map((line) => line.replace(/ .*$/u, '')).find((key) => key.endsWith('root.ext4.zst'));
+    await server.client.send(new DeleteObjectCommand({ Bucket: bucket, Key: lost }));
+    const was = await listing(bucket);
+    const { code, stderr } = await ours.run('publish', 'plan.json', '--yes');
+    assert.equal(code, 1);
+    assert.ok(stderr.includes(`its "${lost?.replace(/^os\//u, '')}" is not there`), stderr);
+    assert.deepEqual(await listing(bucket), was);
+  });
+
   test(`gantry publish refuses a prefix in ${kind} that holds something else`, async (t) => {
     const bucket = await server.bucket('foreign');
     await put(bucket, TIMESTAMP, '<html>my other site</html>');
     await assertRefused(await scene(t, bucket), { code: 'tuf/not-json', exit: 1 });
   });
 
-  test(`gantry publish leaves the objects of others in ${kind} alone`, async (t) => {
+  test(`gantry publish begins no repository in ${kind} beside the objects of others, unless it is told to, and leaves them alone`, async (t) => {
     const bucket = await server.bucket('shared');
     for (const key of ['index.html', 'os/readme.txt', 'os-2/metal/x86_64/timestamp.json']) await put(bucket, key, 'theirs');
     const was = await listing(bucket);
-    await (await scene(t, bucket)).ok('publish');
+    const ours = await scene(t, bucket);
+    await assertRefused(ours, { code: 'publish/foreign-objects', exit: 3 });
+    await ours.ok('publish', '--beside-others');
     const now = await listing(bucket);
     assert.deepEqual(
       was.filter((line) => now.includes(line)),
@@ -111,7 +143,7 @@ await describeEachS3Server((kind, server) => {
   test(`gantry publish refuses a repository in ${kind} whose root it does not know`, async (t) => {
     const bucket = await server.bucket('unknown-root');
     await (await scene(t, bucket)).ok('publish');
-    const stranger = await cliWorkspace(t);
+    const stranger = await strangersWorkspace(t);
     for (const command of [ADD, ['sign']]) assert.equal((await gantry(command, { cwd: stranger.workspace })).code, 0);
     const ours = await scene(t, bucket);
     // Another workspace, with keys of its own, in the place of ours.
@@ -131,7 +163,7 @@ await describeEachS3Server((kind, server) => {
   });
 
   test(`gantry publish refuses a public URL that shows another repository than ${kind} has`, async (t) => {
-    const other = await cliWorkspace(t);
+    const other = await strangersWorkspace(t);
     for (const command of [ADD, ['sign'], ['publish']]) assert.equal((await gantry(command, { cwd: other.workspace })).code, 0);
     const site = await startStaticServer({ directory: join(other.directory, 'public') });
     t.after(async () => site.close());

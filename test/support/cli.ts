@@ -1,7 +1,7 @@
 /** The command line as a child process, as a user runs it. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { cp, mkdir } from 'node:fs/promises';
+import { cp, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { temporaryDirectory, writeImages, type Cleanup } from './engineer.ts';
 
@@ -49,6 +49,13 @@ export async function cliWorkspace(t: Cleanup): Promise<{ readonly directory: st
 }
 
 let made: Promise<string> | undefined;
+
+/** The same of somebody else, with keys of their own. */
+export async function strangersWorkspace(t: Cleanup): Promise<{ readonly directory: string; readonly workspace: string }> {
+  const directory = await makeOne();
+  t.after(async () => rm(directory, { recursive: true, force: true }));
+  return { directory, workspace: join(directory, 'my-os') };
+}
 
 /** Nothing in it says where it lies. */
 async function makeOne(): Promise<string> {

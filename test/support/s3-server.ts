@@ -83,6 +83,8 @@ const RECIPES: Readonly<Record<S3ServerKind, Recipe>> = {
       CI: 'true',
       HOME: directory,
       MINIO_BROWSER: 'off',
+      // It takes any region otherwise.
+      MINIO_SITE_REGION: 'us-east-1',
       MINIO_UPDATE: 'off',
       MINIO_ROOT_USER: accessKeyId,
       MINIO_ROOT_PASSWORD: secretAccessKey,
