@@ -7,7 +7,7 @@ import { formatBytes } from '../ui/format.ts';
 export const download: CommandSpec = {
   name: 'download',
   arguments: [
-    ['<url>', 'the repository: the folder of timestamp.json'],
+    ['<url>', 'the repository: the folder of timestamp.json, on a server or here (./DIR)'],
     ['<target>', 'a name that gantry verify lists'],
   ],
   summary: 'download one target, verified',

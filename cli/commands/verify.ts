@@ -9,7 +9,7 @@ import { table } from '../ui/table.ts';
 
 export const verify: CommandSpec = {
   name: 'verify',
-  arguments: [['<url>', 'the repository: the folder of timestamp.json']],
+  arguments: [['<url>', 'the repository: the folder of timestamp.json, on a server or here (./DIR)']],
   summary: 'check a repository as a host sees it',
   description: 'Walks from the root that you trust to the targets; with --targets every target is downloaded and checked. Nothing is kept.',
   options: [...hostOptions, { flags: '--targets', description: 'download and check every target' }],

@@ -28,7 +28,7 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'http/stalled': RETRY,
   'http/interrupted': RETRY,
   'http/redirected': 'use the URL that the redirect names, if you trust it',
-  'http/bad-url': 'give the URL of VARIANT/ARCH, for example https://updates.example.com/metal/x86_64',
+  'http/bad-url': 'give the URL of VARIANT/ARCH, for example https://updates.example.com/metal/x86_64, or a folder as ./DIR or /DIR',
   'http/proxy': 'check HTTP_PROXY, HTTPS_PROXY and NO_PROXY; a proxy with a password is http://USER:PASSWORD@HOST:PORT',
   'http/range': LOOK,
   'http/changed': RETRY,

@@ -23,7 +23,10 @@ export function isMissing(error: unknown): error is GantryError<'http/missing'> 
 
 /** What another mirror may do better; the rest is ours, or the caller's wish. */
 export function isOfMirror(error: unknown): error is GantryError {
-  return isGantryError(error) && error.code.startsWith('http/') && error.code !== 'http/bad-url' && error.code !== 'http/bad-setting';
+  if (!isGantryError(error)) return false;
+  // A folder is a mirror too.
+  if (error.code === 'files/missing' || error.code === 'files/not-readable' || error.code === 'files/changed') return true;
+  return error.code.startsWith('http/') && error.code !== 'http/bad-url' && error.code !== 'http/bad-setting';
 }
 
 /** What all of the answers mean together. */

@@ -5,17 +5,18 @@ import { Readable } from 'node:stream';
 import { GantryError, isGantryError, quote } from '../errors.ts';
 import { fromSystemError } from '../files/read.ts';
 import { printableUrl } from '../http/failures.ts';
-import { createHttpClient, type HttpClient, type HttpOptions, type Traffic } from '../http/request.ts';
+import type { HttpClient, HttpOptions, Traffic } from '../http/request.ts';
 import { checkManifestLength, parseManifest, type Manifest, type Update } from '../release/manifest.ts';
 import { availableUpdates, type HostDescription } from '../release/select.ts';
 import type { TopRoleName } from '../tuf/types.ts';
-import { folderUrl, TARGETS_FROM_METADATA } from './folder-url.ts';
+import { placeUrl, TARGETS_FROM_METADATA } from './folder-url.ts';
 import { parseTrustAnchor } from './anchor.ts';
 import type { RollbackStore } from './rollback.ts';
 import { Mirrors, type Mirror } from './mirrors.ts';
 import { openClientState, type ClientState } from './state.ts';
 import { verifiedTarget, type VerifiedTarget } from './target.ts';
 import type { TelemetryOptions } from './telemetry.ts';
+import { transportFor } from './transports.ts';
 import { refreshTrust, type Trusted } from './trust.ts';
 import { downloadTarget, type DownloadOptions, type DownloadReport } from './download.ts';
 import { fetchVerified, type StreamOptions, type TargetSource } from './receive.ts';
@@ -26,7 +27,7 @@ const MANIFEST = 'manifest.json';
 export interface OpenOptions extends HttpOptions {
   /** Any `N.root.json` that is trusted, as bytes or as the path of a file: all that a host must bring. */
   readonly root: Uint8Array | string | URL;
-  /** The folder of `timestamp.json`. */
+  /** The folder of `timestamp.json`: a URL, or a folder of this machine as a `file:` URL or a path that starts with `/`, `./` or `../`. */
   readonly metadataUrl: URL | string;
   /** `../../targets/` from the metadata by default. */
   readonly targetsUrl?: URL | string;
@@ -40,7 +41,7 @@ export interface OpenOptions extends HttpOptions {
   readonly rollbackStore?: RollbackStore;
   /** This machine's clock by default. No time before the last refresh that succeeded is believed. */
   readonly now?: () => Date;
-  /** Where bytes come from; HTTP by default. */
+  /** Where bytes come from; by default a server or a folder, as the URLs say. */
   readonly transport?: HttpClient;
 }
 
@@ -129,7 +130,7 @@ export async function openRepository(options: OpenOptions): Promise<RepositoryCl
   const notices: string[] = [];
   const state = await openClientState(options.stateDirectory, anchor, (notice) => notices.push(notice));
   const { rollbackStore, now = () => new Date() } = options;
-  const http = options.transport ?? createHttpClient(options);
+  const http = options.transport ?? transportFor(places, options);
   return new Client({
     state,
     http,
@@ -142,8 +143,8 @@ export async function openRepository(options: OpenOptions): Promise<RepositoryCl
 }
 
 function mirrorAt({ metadataUrl: given, targetsUrl }: MirrorUrls): Mirror {
-  const metadataUrl = folderUrl(given);
-  return { metadataUrl, targetsUrl: targetsUrl === undefined ? new URL(TARGETS_FROM_METADATA, metadataUrl) : folderUrl(targetsUrl) };
+  const metadataUrl = placeUrl(given);
+  return { metadataUrl, targetsUrl: targetsUrl === undefined ? new URL(TARGETS_FROM_METADATA, metadataUrl) : placeUrl(targetsUrl) };
 }
 
 async function readRoot(root: Uint8Array | string | URL): Promise<Uint8Array> {

@@ -190,6 +190,7 @@ test('no message names the credentials of a URL, whatever goes wrong', async (t)
   const attempts: readonly (() => Promise<unknown>)[] = [
     async () => host.open({ metadataUrl: `ftp://user:hunter2@${url.host}/` }),
     async () => host.open({ metadataUrl: '//user:hunter2@example' }),
+    async () => host.open({ metadataUrl: 'file://user:hunter2@example/metal' }),
     async () => {
       simulator.targets.clear();
       await simulator.publish();
