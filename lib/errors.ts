@@ -125,6 +125,7 @@ export interface ErrorDetails {
   'repository/mismatch': { readonly role: string };
   'repository/root-transition': { readonly version: number; readonly role: string };
   'repository/bad-threshold': { readonly role: string; readonly threshold: number; readonly keys: number };
+  'repository/bad-root-edit': { readonly role: string };
   'repository/bad-policy': { readonly member: string };
   'repository/bad-draft': { readonly at: string };
   'repository/other-draft': { readonly what: string };

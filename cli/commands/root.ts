@@ -3,6 +3,9 @@ import { listOption } from '../options.ts';
 import type { CommandSpec, OptionValues } from '../program.ts';
 import { openWorkspaceSession } from '../session.ts';
 import { count } from '../ui/format.ts';
+import { addKey, expire, removeKey, replaceKey, setThreshold } from './root-edit.ts';
+import { rotate } from './root-rotate.ts';
+import { showRoot, verifyRoot } from './root-show.ts';
 
 const ROLES = ['root', 'targets', 'snapshot', 'timestamp'] as const;
 type RoleName = (typeof ROLES)[number];
@@ -68,4 +71,8 @@ function thresholdsOf(options: OptionValues): Partial<Record<RoleName, number>> 
   return thresholds;
 }
 
-export const root: CommandSpec = { name: 'root', summary: 'say who may sign what', subcommands: [initRoot] };
+export const root: CommandSpec = {
+  name: 'root',
+  summary: 'say who may sign what',
+  subcommands: [initRoot, addKey, removeKey, replaceKey, setThreshold, rotate, expire, showRoot, verifyRoot],
+};

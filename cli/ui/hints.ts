@@ -120,8 +120,9 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'repository/rollback': LOOK,
   'repository/mismatch': LOOK,
   'repository/root-transition':
-    'publish a root that lists the old and the new keys first, refresh with the new ones, then drop the old ones',
-  'repository/bad-threshold': 'gantry root init --threshold root=2 sets it',
+    'gantry root rotate OLD NEW replaces a key step by step; when the old one is lost or stolen: gantry refresh --all && gantry sign && gantry publish --recover',
+  'repository/bad-threshold': 'gantry root set-threshold ROLE NUMBER changes it, gantry root add-key NAME --role ROLE adds a key',
+  'repository/bad-root-edit': 'gantry root show lists the keys and thresholds of every role',
   'repository/bad-policy': 'write it like 14d or 2 weeks, in policies/expiry.toml',
   'repository/bad-draft': ({ at }) =>
     `gantry draft cancel${at === 'drafts/root.json' ? ' root' : ''} removes it, then make it again; what is published is not affected`,

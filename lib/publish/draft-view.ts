@@ -5,6 +5,7 @@ import { viewDraft, viewRoot, type RoleView } from '../repository/draft-view.ts'
 import type { KeyNames } from '../repository/meaning.ts';
 import type { Store } from '../store/store.ts';
 import type { RepositoryName } from '../workspace/config.ts';
+import { rebaseRoot } from '../workspace/edit-root.ts';
 import { readRootChain, readRootDraft } from '../workspace/root-files.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { readCurrent } from './live.ts';
@@ -28,18 +29,18 @@ export interface DraftView {
 }
 
 export async function viewRootDraft(workspace: Workspace, nameOf: KeyNames): Promise<DraftView | undefined> {
-  const root = await readRootDraft(workspace);
+  const drafted = await readRootDraft(workspace);
   const chain = await readRootChain(workspace);
-  if (root === undefined) return undefined;
-  const before = root.signed.version - 1;
-  const previous = chain?.roots.find(({ role }) => role.version === before)?.role;
-  const isCurrent = (chain?.latest.role.version ?? 0) === before;
-  const conflict = `version ${root.signed.version} is taken by another root`;
-  return {
-    ...(isCurrent ? { state: 'current' } : { state: 'conflict', conflict }),
-    base: before === 0 ? 'no root' : `root ${before}`,
-    roles: [viewRoot(root, previous, nameOf)],
-  };
+  if (drafted === undefined) return undefined;
+  const before = drafted.signed.version - 1;
+  const base = before === 0 ? 'no root' : `root ${before}`;
+  try {
+    const root = chain === undefined ? drafted : rebaseRoot(workspace, drafted, chain);
+    return { state: root === drafted ? 'current' : 'overtaken', base, roles: [viewRoot(root, chain?.latest.role, nameOf)] };
+  } catch (error) {
+    if (!isGantryError(error)) throw error;
+    return { state: 'conflict', conflict: error.message, base, roles: [] };
+  }
 }
 
 /** @throws GantryError what reading the live state throws */

@@ -121,6 +121,7 @@ export async function importParcel(workspace: Workspace, parcel: Parcel, now: Da
   if (opened.kind === 'root') {
     if (opened.chain !== undefined) await saveRootChain(workspace, opened.chain);
     if (await forgetFinished(workspace, opened.root, opened.chain)) return { state: 'known', opened };
+    refuseOvertaken(opened.root, opened.chain);
     const waiting = await readRootDraft(workspace);
     const root = waiting === undefined ? opened.root : mergeEnvelopes(waiting, opened.root);
     return { state: await keepRoot(workspace, root, opened.chain), opened: { ...opened, root } };
@@ -131,6 +132,16 @@ export async function importParcel(workspace: Workspace, parcel: Parcel, now: Da
   const draft = waiting === undefined ? opened.parcel.draft : mergeDrafts(waiting, opened.parcel.draft);
   await saveDraft(workspace, repository, draft);
   return { state: 'draft', opened: { ...opened, parcel: { ...opened.parcel, draft } } };
+}
+
+function refuseOvertaken({ signed: { version } }: Envelope<Root>, chain: RootChain | undefined): void {
+  const newest = chain?.latest.role.version ?? 0;
+  if (version === newest + 1) return;
+  throw new GantryError(
+    'repository/moved-on',
+    `Cannot take the draft of root ${version}: the newest root is ${newest}; expected a draft of root ${newest + 1}`,
+    { base: `root ${version - 1}`, live: `root ${newest}` },
+  );
 }
 
 function refuseOtherProduct(workspace: Workspace, parcel: Parcel): void {

@@ -20,6 +20,7 @@ import type { Envelope, KeyId } from '../tuf/types.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { readDraft, saveDraft } from '../workspace/draft-files.ts';
 import { namedKeys } from '../workspace/key-ring.ts';
+import { rebaseRoot } from '../workspace/edit-root.ts';
 import { forgetFinished, keepRoot } from '../workspace/keep-root.ts';
 import { readRootChain, readRootDraft, saveRootDraft } from '../workspace/root-files.ts';
 import type { Workspace } from '../workspace/workspace.ts';
@@ -61,10 +62,11 @@ export async function signDrafts(workspace: Workspace, store: Store, options: Si
 }
 
 async function signRootDraft(workspace: Workspace, signing: Signing, nameOf: KeyNames): Promise<SignedItem | undefined> {
-  const draft = await readRootDraft(workspace);
-  if (draft === undefined) return undefined;
+  const drafted = await readRootDraft(workspace);
+  if (drafted === undefined) return undefined;
   const chain = await readRootChain(workspace);
-  if (await forgetFinished(workspace, draft, chain)) return undefined;
+  if (await forgetFinished(workspace, drafted, chain)) return undefined;
+  const draft = chain === undefined ? drafted : rebaseRoot(workspace, drafted, chain);
   const previous = chain?.latest.role;
   const authorities = rootAuthorities(draft.signed, previous);
   assertPortable(draft.signed);
@@ -80,7 +82,8 @@ async function signRootDraft(workspace: Workspace, signing: Signing, nameOf: Key
       await saveRootDraft(workspace, envelope);
     },
   });
-  await keepRoot(workspace, envelope, chain);
+  // Whoever says no to a draft that was made again keeps the one that was there.
+  if (reason !== 'declined') await keepRoot(workspace, envelope, chain);
   const { version } = draft.signed;
   return { role: 'root', version, reason, signedBy, missing: rootRequest(envelope, previous).missing };
 }

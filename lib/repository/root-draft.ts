@@ -7,10 +7,10 @@
  * - a complete root is complete under its own keys and under its predecessor's.
  */
 import { GantryError } from '../errors.ts';
-import { keyIdOf } from '../tuf/key.ts';
+import { keyContentOf, keyIdOf } from '../tuf/key.ts';
 import { assertPortable } from '../tuf/lint.ts';
 import { sealEnvelope } from '../tuf/role.ts';
-import type { Envelope, KeyId, PublicKey, Root, RoleKeys, TopRoleName } from '../tuf/types.ts';
+import type { Envelope, KeyId, PublicKey, Root, RoleKeys, TopRoleName, TufDate } from '../tuf/types.ts';
 import { expiryOf, type ExpiryPolicy } from './expiry.ts';
 import { extendRootChain, openRootChain, type RootChain } from './root-chain.ts';
 import { requestFor, type Authority, type SigningRequest } from './signing.ts';
@@ -29,14 +29,21 @@ const ROLES: readonly TopRoleName[] = ['root', 'targets', 'snapshot', 'timestamp
 /**
  * The unsigned first root, or the unsigned successor of `previous`.
  *
+ * @param expires by the policy where nothing is said
  * @throws GantryError `repository/bad-threshold`, `tuf/not-portable`
  */
-export function draftRoot(spec: RootSpec, now: Date, policy: ExpiryPolicy, previous?: Root): Envelope<Root> {
+export function draftRoot(
+  spec: RootSpec,
+  now: Date,
+  policy: ExpiryPolicy,
+  previous?: Pick<Root, 'version'>,
+  expires: TufDate = expiryOf('root', now, policy),
+): Envelope<Root> {
   const signed: Root = {
     _type: 'root',
     spec_version: '1.0.0',
     version: (previous?.version ?? 0) + 1,
-    expires: expiryOf('root', now, policy),
+    expires,
     consistent_snapshot: true,
     keys: keysOf(spec),
     roles: {
@@ -67,12 +74,14 @@ function keysOf(spec: RootSpec): Record<KeyId, PublicKey> {
 function roleKeysOf(role: TopRoleName, spec: RootSpec): RoleKeys {
   const keyids = [...new Set(spec[role].keys.map(keyIdOf))];
   const { threshold } = spec[role];
-  if (!Number.isSafeInteger(threshold) || threshold < 1 || threshold > keyids.length) {
+  // One key under two ids gives one signature that counts.
+  const keys = new Set(spec[role].keys.map(keyContentOf)).size;
+  if (!Number.isSafeInteger(threshold) || threshold < 1 || threshold > keys) {
     throw new GantryError(
       'repository/bad-threshold',
-      `Cannot draft a root: the ${role} role has ${keyids.length} ${keyids.length === 1 ? 'key' : 'keys'} and threshold ${threshold}; ` +
+      `Cannot draft a root: the ${role} role has ${keys} ${keys === 1 ? 'key' : 'keys'} and threshold ${threshold}; ` +
         'expected a threshold from 1 to the number of its keys',
-      { role, threshold, keys: keyids.length },
+      { role, threshold, keys },
     );
   }
   return { keyids, threshold };

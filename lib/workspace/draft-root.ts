@@ -1,9 +1,8 @@
 /** The first root of a workspace, from key names. */
 import { GantryError } from '../errors.ts';
 import { draftRoot, type RoleSpec, type RootSpec } from '../repository/root-draft.ts';
-import { exampleKeyIds } from '../tuf/example-keys.ts';
 import type { Root, TopRoleName } from '../tuf/types.ts';
-import { publicKeyNamed } from './key-ring.ts';
+import { newKeyNamed } from './edit-root.ts';
 import { readRootChain, rootPath, saveRootDraft } from './root-files.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -29,15 +28,7 @@ export async function draftFirstRoot(
     });
   }
   const roleSpec = async (role: TopRoleName): Promise<RoleSpec> => {
-    const keys = await Promise.all(names[role].map(async (name) => publicKeyNamed(workspace, name)));
-    for (const { keyId, name } of keys) {
-      if (!exampleKeyIds.has(keyId)) continue;
-      throw new GantryError(
-        'keys/example',
-        `Cannot trust the key ${name}: it is one of Gantry's example keys, whose private half everybody has`,
-        { keyId },
-      );
-    }
+    const keys = await Promise.all(names[role].map(async (name) => newKeyNamed(workspace, name)));
     return { keys: keys.map(({ key }) => key), threshold: thresholds[role] ?? 1 };
   };
   const spec: RootSpec = {

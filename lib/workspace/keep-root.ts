@@ -1,5 +1,4 @@
 /** A drafted root that has gained signatures: kept as a draft, or as the next link of the chain once it has enough. */
-import { GantryError } from '../errors.ts';
 import type { RootChain } from '../repository/root-chain.ts';
 import { finishRoot, rootRequest } from '../repository/root-draft.ts';
 import { signingPayload } from '../tuf/role.ts';
@@ -18,23 +17,10 @@ export async function keepRoot(workspace: Workspace, draft: Envelope<Root>, chai
   return 'complete';
 }
 
-/**
- * Removes the draft of a root that is in the chain already.
- *
- * @returns whether it was
- * @throws GantryError `repository/bad-draft` when another root has its version
- */
+/** Removes the draft of a root that is in the chain already. @returns whether it was */
 export async function forgetFinished(workspace: Workspace, draft: Envelope<Root>, chain: RootChain | undefined): Promise<boolean> {
   const kept = chain?.roots.find(({ role }) => role.version === draft.signed.version);
-  if (kept === undefined) return false;
-  if (Buffer.compare(signingPayload(kept.role), signingPayload(draft.signed)) !== 0) {
-    const at = 'drafts/root.json';
-    throw new GantryError(
-      'repository/bad-draft',
-      `Cannot use ${at}: it has version ${draft.signed.version}, and ${draft.signed.version}.root.json is another root; expected the next version`,
-      { at },
-    );
-  }
+  if (kept === undefined || Buffer.compare(signingPayload(kept.role), signingPayload(draft.signed)) !== 0) return false;
   await removeRootDraft(workspace);
   return true;
 }
