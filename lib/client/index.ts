@@ -10,14 +10,8 @@ export { readyAt, scheduleOf, updateReady, type WaveRule, type WaveSchedule } fr
 export type { Images, Manifest, Update, UpdateExtras } from '../release/manifest.ts';
 export { isOffered } from '../release/rollout.ts';
 export type { HostDescription } from '../release/select.ts';
-export {
-  openRepository,
-  type AbortOptions,
-  type MirrorUrls,
-  type OpenOptions,
-  type RepositoryClient,
-  type RoleSummary,
-} from './repository-client.ts';
+export { openRepository } from './open.ts';
+export type { AbortOptions, MirrorUrls, OpenOptions, RepositoryClient, RoleSummary } from './repository-client.ts';
 export type { RollbackStore } from './rollback.ts';
 export type { TargetDigest, VerifiedTarget } from './target.ts';
 export type { TelemetryOptions } from './telemetry.ts';

@@ -1,7 +1,6 @@
 /** The host's side of a repository: what is trusted, what is on offer, and verified bytes. */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { Readable } from 'node:stream';
 import { GantryError, isGantryError, quote } from '../errors.ts';
 import { fromSystemError } from '../files/read.ts';
 import { printableUrl } from '../http/failures.ts';
@@ -88,14 +87,18 @@ export interface RepositoryClient {
   target(path: string, options?: AbortOptions): Promise<VerifiedTarget>;
   /** @throws GantryError `client/no-manifest`, `release/bad-manifest`, `client/target-altered`, `http/…` */
   manifest(options?: AbortOptions): Promise<Manifest>;
-  /** Newest first; by the waves and this machine's clock. */
+  /** Newest first; by the waves and the clock that `openRepository` was given. */
   availableUpdates(host: HostDescription, options?: AbortOptions): Promise<Update[]>;
-  /** The published bytes; every chunk was authenticated before it came out. */
-  verifiedStream(target: VerifiedTarget, options?: StreamOptions): AsyncGenerator<Uint8Array, void, undefined>;
-  /** The decompressed image; a stream that ends without an error was right to its last byte. */
-  verifiedImageStream(target: VerifiedTarget, options?: StreamOptions): AsyncGenerator<Uint8Array, void, undefined>;
-  /** `verifiedImageStream` for Node's pipelines. */
-  imageReadable(target: VerifiedTarget, options?: StreamOptions): Readable;
+  /**
+   * The published bytes; every chunk was authenticated before it came out. Nothing is fetched before it is read, or read ahead of its
+   * reader by more than a few frames; cancelling it, or leaving a loop over it, closes the connection. Node's `pipeline()` takes it as
+   * it is, `Readable.fromWeb()` makes a stream of Node's of it.
+   *
+   * Errors of the stream: GantryError `client/…`, `http/…`, `image/…`, `files/…`, `aborted`
+   */
+  verifiedStream(target: VerifiedTarget, options?: StreamOptions): ReadableStream<Uint8Array>;
+  /** The same for the decompressed image; a stream that ends without an error was right to its last byte. */
+  verifiedImageStream(target: VerifiedTarget, options?: StreamOptions): ReadableStream<Uint8Array>;
   /**
    * Fetches these one after the other and compares them, compressed and decompressed, with everything that is signed.
    *
@@ -110,21 +113,14 @@ export interface RepositoryClient {
    * @throws GantryError `client/…`, `http/…`, `image/…`, `files/…`, `aborted`
    */
   download(target: VerifiedTarget, file: string, options?: DownloadOptions): Promise<DownloadReport>;
+  /** Lets go of its connections. */
   close(): void;
+  /** `close()`, at the end of the block of `using client = await openRepository(…)`. */
+  [Symbol.dispose](): void;
 }
 
-/**
- * Opens a repository; nothing is fetched yet.
- *
- * ```ts
- * const client = await openRepository({ root: '1.root.json', metadataUrl, stateDirectory });
- * await client.refresh();
- * const [update] = await client.availableUpdates({ variant: 'metal', arch: 'x86_64', version: '1.1.0', seed: 1234 });
- * ```
- *
- * @throws GantryError `client/bad-root`, `http/bad-url`, `files/…`
- */
-export async function openRepository(options: OpenOptions): Promise<RepositoryClient> {
+/** See `openRepository`. */
+export async function openClient(options: OpenOptions): Promise<RepositoryClient> {
   const anchor = parseTrustAnchor(await readRoot(options.root));
   const places = [mirrorAt(options), ...(options.mirrors ?? []).map(mirrorAt)] as const;
   const notices: string[] = [];
@@ -240,19 +236,15 @@ class Client implements RepositoryClient, TargetSource {
   }
 
   async availableUpdates(host: HostDescription, options: AbortOptions = {}): Promise<Update[]> {
-    return availableUpdates(await this.manifest(options), host, new Date());
+    return availableUpdates(await this.manifest(options), host, this.#parts.now());
   }
 
-  verifiedStream(target: VerifiedTarget, options: StreamOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
-    return verifiedStream(this, target, options);
+  verifiedStream(target: VerifiedTarget, options: StreamOptions = {}): ReadableStream<Uint8Array> {
+    return ReadableStream.from(verifiedStream(this, target, options));
   }
 
-  verifiedImageStream(target: VerifiedTarget, options: StreamOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
-    return verifiedImageStream(this, target, options);
-  }
-
-  imageReadable(target: VerifiedTarget, options: StreamOptions = {}): Readable {
-    return Readable.from(this.verifiedImageStream(target, options), { objectMode: false });
+  verifiedImageStream(target: VerifiedTarget, options: StreamOptions = {}): ReadableStream<Uint8Array> {
+    return ReadableStream.from(verifiedImageStream(this, target, options));
   }
 
   async check(targets: readonly VerifiedTarget[], options: StreamOptions = {}): Promise<number> {
@@ -275,6 +267,10 @@ class Client implements RepositoryClient, TargetSource {
 
   close(): void {
     this.#parts.http.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   /** What is signed and cannot be used is left out of a list, and said once. */

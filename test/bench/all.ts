@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 for (const name of [
   'metadata.ts',
+  'client-import.ts',
   'client-lookup.ts',
   'download.ts',
   'image.ts',

@@ -31,15 +31,31 @@ test('the client imports six rooms and seven packages when its sources are walke
   );
 });
 
-test('the client loads nothing that signs, publishes or talks to a cloud when it is imported', async () => {
+/** What Node loads for the entry, and for what is done with it. */
+async function loadedBy(use: string): Promise<readonly string[]> {
   const code = `
     import { registerHooks } from 'node:module';
     const loaded = [];
     registerHooks({ load(url, context, next) { loaded.push(url); return next(url, context); } });
-    await import(${JSON.stringify(new URL(`../../${ENTRY}`, import.meta.url).href)});
+    const client = await import(${JSON.stringify(new URL(`../../${ENTRY}`, import.meta.url).href)});
+    ${use}
     console.log(JSON.stringify(loaded));`;
   const { stdout } = await runFile(process.execPath, ['--input-type=module', '-e', code]);
   const loaded: readonly string[] = JSON.parse(stdout);
+  return loaded;
+}
+
+test('the client loads no package and nothing that fetches before a repository is opened', async () => {
+  const loaded = await loadedBy('');
+  assert.ok(loaded.some((url) => url.endsWith('/lib/client/open.ts')));
+  assert.deepEqual(
+    loaded.filter((url) => /\/node_modules\/|\/lib\/(?:http|image|files|tuf)\/|^node:https?$/u.test(url)),
+    [],
+  );
+});
+
+test('the client loads nothing that signs, publishes or talks to a cloud when a repository is opened', async () => {
+  const loaded = await loadedBy("await client.openRepository({ root: Buffer.alloc(0), metadataUrl: 'http://h/' }).catch(() => {});");
   assert.ok(loaded.some((url) => url.endsWith('/lib/client/repository-client.ts')));
   assert.ok(loaded.some((url) => url.includes('/node_modules/tuf-js/')));
   const foreign = loaded

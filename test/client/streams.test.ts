@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { Writable } from 'node:stream';
+import { Readable, Writable } from 'node:stream';
 import { test } from 'node:test';
 import { zstdCompressSync } from 'node:zlib';
 import { stallAfter } from '../support/hostile-server.ts';
@@ -74,8 +74,9 @@ test('verifiedImageStream() gives the raw image when it is published in frames, 
       done();
     },
   });
-  await pipeline(client.imageReadable(await client.target(FRAMED)), sink);
+  await pipeline(client.verifiedImageStream(await client.target(FRAMED)), sink);
   assert.deepEqual(Buffer.concat(chunks), RAW);
+  assert.deepEqual(await drain(Readable.fromWeb(client.verifiedImageStream(await client.target(FRAMED)))), RAW);
   assert.deepEqual(await stateFiles(host.stateDirectory), KEPT);
 });
 
