@@ -51,6 +51,7 @@ const EXCEPTIONS: Readonly<Partial<Record<ErrorCode, number>>> = {
   'keys/bad-signature': EXIT.refused,
   'publish/bad-plan': EXIT.input,
   'publish/foreign-objects': EXIT.input,
+  'publish/expired': EXIT.input,
   'publish/no-manifest': EXIT.refused,
   'publish/nothing': EXIT.input,
   'publish/not-visible': EXIT.refused,

@@ -3,7 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RepositoryClient } from '../lib/client/index.ts';
+import { GantryError } from '../lib/errors.ts';
 import type { Context } from './context.ts';
+import { isMomentGiven, judgedAt } from './moment.ts';
 import { listOf, pathOf, textOption } from './options.ts';
 import type { OptionValues } from './program.ts';
 
@@ -29,6 +31,8 @@ export async function asHost<T>(
   const ca = await authoritiesOf(context, options);
   const { openRepository } = await import('../lib/client/index.ts');
   const kept = textOption(options, 'state');
+  const moment = isMomentGiven(options) ? await judgedAt(context, options) : undefined;
+  if (kept !== undefined && moment !== undefined) throw refuseState();
   const stateDirectory = kept === undefined ? await mkdtemp(join(tmpdir(), 'gantry-host-')) : pathOf(context, kept);
   const targetsUrl = textOption(options, 'targetsUrl');
   try {
@@ -41,6 +45,7 @@ export async function asHost<T>(
         if (waitMs >= WORTH_TELLING_MS) context.note(`${error.message}; asking again in ${Math.ceil(waitMs / 1000)} s.`);
       },
       ...(ca === undefined ? {} : { ca }),
+      ...(moment === undefined ? {} : { now: () => moment }),
       ...(targetsUrl === undefined ? {} : { targetsUrl }),
     });
     let told = 0;
@@ -59,4 +64,10 @@ export async function asHost<T>(
   } finally {
     if (kept === undefined) await rm(stateDirectory, { recursive: true, force: true });
   }
+}
+
+/** What is trusted for another moment must not be remembered as trusted now. */
+function refuseState(): GantryError {
+  const problem = 'Cannot use --state when another moment is judged: what it keeps is what is trusted now; expected one of them';
+  return new GantryError('usage/option', problem, { option: '--state' });
 }

@@ -178,6 +178,8 @@ export interface ErrorDetails {
   'publish/bad-plan': { readonly path: string; readonly at: string };
   'publish/rolled-back': { readonly role: string; readonly published: number; readonly live: number };
   'publish/too-late': { readonly repository: string; readonly notAfter: string };
+  /** What is live has expired, so that nobody vouches for it any more. */
+  'publish/expired': { readonly repository: string; readonly roles: readonly string[] };
   'publish/nothing': { readonly repository: string };
   'publish/no-manifest': { readonly path: string };
   'publish/target-differs': { readonly path: string };

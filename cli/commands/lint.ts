@@ -3,6 +3,7 @@ import type { ReadFile } from '../../lib/publish/inspect.ts';
 import type { StorePath } from '../../lib/store/store.ts';
 import type { Context } from '../context.ts';
 import { repositoriesOf } from '../edits.ts';
+import { judgedAt, momentOptions } from '../moment.ts';
 import { pathOf, repositoriesOptions, textOption } from '../options.ts';
 import type { CommandSpec, OptionValues } from '../program.ts';
 import { openWorkspaceSession } from '../session.ts';
@@ -25,12 +26,14 @@ export const lint: CommandSpec = {
   options: [
     { flags: '--targets-url <url>', description: 'where targets are, a directory or a URL (default: ../../targets/ from the metadata)' },
     ...repositoriesOptions,
+    ...momentOptions,
   ],
   examples: ['gantry lint', 'gantry lint ./public/metal/x86_64', 'gantry lint https://updates.example.com/metal/x86_64 --json'],
   async run(context, [repository], options) {
     if (repository !== undefined) await refuseChoice(options);
+    const now = await judgedAt(context, options);
     const found: { readonly name: string; readonly files: number; readonly findings: readonly LintFinding[] }[] = [];
-    for (const [name, readers] of await readersOf(context, repository, options)) found.push({ name, ...(await lintOne(context, readers)) });
+    for (const [name, readers] of await readersOf(context, repository, options)) found.push({ name, ...(await lintOne(now, readers)) });
     const files = found.reduce((sum, one) => sum + one.files, 0);
     const findings = found.flatMap((one) => one.findings);
     return findingsOutcome(findings, {
@@ -43,7 +46,7 @@ export const lint: CommandSpec = {
   },
 };
 
-async function lintOne(context: Context, readers: Readers): Promise<{ readonly files: number; readonly findings: readonly LintFinding[] }> {
+async function lintOne(now: Date, readers: Readers): Promise<{ readonly files: number; readonly findings: readonly LintFinding[] }> {
   const { readOffer, readRepositoryFiles } = await import('../../lib/publish/inspect.ts');
   const { lintRepository } = await import('../../lib/tuf/lint.ts');
   const { lintMissingManifest, lintRelease } = await import('../../lib/release/lint.ts');
@@ -56,7 +59,7 @@ async function lintOne(context: Context, readers: Readers): Promise<{ readonly f
     findings: [
       ...lintRepository(files),
       ...(offer === 'missing' ? lintMissingManifest() : []),
-      ...(typeof offer === 'object' ? lintRelease(offer, offer.manifest, { now: context.now, treeBytes: verityImageBytes }) : []),
+      ...(typeof offer === 'object' ? lintRelease(offer, offer.manifest, { now, treeBytes: verityImageBytes }) : []),
     ],
   };
 }

@@ -1,35 +1,154 @@
+import type { RefreshOptions, RefreshPlan } from '../../lib/publish/refresh.ts';
+import type { RootRenewal } from '../../lib/workspace/renew-root.ts';
+import { keysAtHand } from '../at-hand.ts';
+import type { Context } from '../context.ts';
 import { repositoriesOf } from '../edits.ts';
-import { dryRunOption, isSet, repositoriesOptions } from '../options.ts';
-import type { CommandSpec } from '../program.ts';
-import { openWorkspaceSession } from '../session.ts';
+import { isMomentGiven, judgedAt, momentOptions } from '../moment.ts';
+import { dryRunOption, isSet, keyOptions, repositoriesOptions, textOption } from '../options.ts';
+import type { CommandSpec, OptionValues, Outcome } from '../program.ts';
+import { openWorkspaceSession, type WorkspaceSession } from '../session.ts';
+import { keyNames } from '../drafts.ts';
+import { formatWhen } from '../ui/format.ts';
+import { paintResult } from '../ui/style.ts';
 
 export const refresh: CommandSpec = {
   name: 'refresh',
-  summary: 'draft fresh expiry dates for what is published',
+  summary: 'draft fresh expiry dates for what is due',
   description:
-    'Drafts a new snapshot and timestamp, which the online key signs; with --all a new targets role too. What is offered does not change.',
-  options: [{ flags: '--all', description: 'renew targets too, which needs the targets keys' }, ...repositoriesOptions, dryRunOption],
-  examples: ['gantry refresh && gantry sign && gantry publish'],
+    'Drafts exactly what is due by policies/expiry.toml, often the timestamp alone; what is offered does not change. Targets are renewed where their keys are, and do not hold up the rest elsewhere. Run it as often as you like: when nothing is due, nothing is drafted.',
+  options: [
+    { flags: '--online', description: 'renew snapshot and timestamp, due or not' },
+    { flags: '--all', description: 'renew targets, snapshot and timestamp, due or not' },
+    { flags: '--root', description: 'draft the next root, with the same keys, when the root is due' },
+    { flags: '--even-expired', description: 'renew what has expired too: you have made sure that it is what you published last' },
+    ...keyOptions.slice(0, 1),
+    ...repositoriesOptions,
+    ...momentOptions,
+    dryRunOption,
+  ],
+  examples: ['gantry refresh && gantry sign && gantry publish', 'gantry refresh --dry-run --in 5d', 'gantry refresh --root && gantry sign'],
   async run(context, _, options) {
+    await refuseOptions(options);
+    const now = await judgedAt(context, options);
     const session = await openWorkspaceSession(context, options);
-    const { workspace, store } = session;
     const { withWorkspaceLock } = await import('../../lib/workspace/workspace.ts');
-    const { refreshRepository } = await import('../../lib/publish/refresh.ts');
-    const repositories = await repositoriesOf(session, options);
-    const names = repositories.map(({ variant, arch }) => `${variant}/${arch}`).join(', ');
-    const what = isSet(options, 'all') ? 'targets, snapshot and timestamp' : 'snapshot and timestamp';
-    if (isSet(options, 'dryRun')) return { json: { dryRun: true, repositories }, lines: [`Would draft fresh ${what} for ${names}.`] };
-    const drafted: object[] = [];
-    await withWorkspaceLock(workspace, async () => {
-      for (const repository of repositories) {
-        const roles = isSet(options, 'all') ? 'all' : 'online';
-        const { versions } = await refreshRepository(workspace, store, repository, { now: context.now, roles });
-        drafted.push({ ...repository, versions });
-      }
-    });
-    return {
-      json: { repositories: drafted },
-      lines: [`Drafted fresh ${what} for ${names}.`, '', 'Next: gantry sign && gantry publish'],
-    };
+    const dryRun = isSet(options, 'dryRun');
+    const work = async (): Promise<Outcome> =>
+      isSet(options, 'root') ? renewTheRoot(session, now, dryRun ? 'dry-run' : 'draft') : renew(context, session, now, options);
+    return dryRun ? work() : withWorkspaceLock(session.workspace, work);
   },
 };
+
+/** @throws GantryError `usage/option` */
+async function refuseOptions(options: OptionValues): Promise<void> {
+  const { GantryError } = await import('../../lib/errors.ts');
+  const chosen = ['online', 'all', 'root'].filter((name) => isSet(options, name)).map((name) => `--${name}`);
+  if (chosen.length > 1) {
+    throw new GantryError('usage/option', `Cannot use ${chosen.join(' together with ')}: each says what to renew; expected one of them`, {
+      option: chosen[1] ?? '',
+    });
+  }
+  if (!isMomentGiven(options) || isSet(options, 'dryRun')) return;
+  const option = textOption(options, 'in') === undefined ? '--valid-at' : '--in';
+  throw new GantryError('usage/option', `Cannot use ${option} without --dry-run: dates are drafted for now; expected both, or none`, {
+    option,
+  });
+}
+
+async function renew(context: Context, session: WorkspaceSession, now: Date, options: OptionValues): Promise<Outcome> {
+  const { workspace, store } = session;
+  const { planRefresh, refreshRepository } = await import('../../lib/publish/refresh.ts');
+  const atHand = await keysAtHand(context, options, workspace);
+  const dryRun = isSet(options, 'dryRun');
+  const refreshing: RefreshOptions = {
+    now,
+    roles: isSet(options, 'all') ? 'all' : isSet(options, 'online') ? 'online' : 'due',
+    expired: isSet(options, 'evenExpired') ? 'renew' : 'refuse',
+    hasTargetsKeys: ({ roles }) => roles.targets.keyids.filter((keyId) => atHand.has(keyId)).length >= roles.targets.threshold,
+  };
+  const repositories = await chosenRepositories(session, options);
+  // All of it, or nothing when one of them refuses.
+  const plans: RefreshPlan[] = [];
+  for (const repository of repositories) plans.push(await planRefresh(workspace, store, repository, refreshing));
+  if (!dryRun) for (const { repository } of plans) await refreshRepository(workspace, store, repository, refreshing);
+  const nameOf = await keyNames(workspace);
+  const drafted = plans.filter(({ state }) => state !== 'nothing');
+  const verb = dryRun ? 'would be drafted' : 'drafted';
+  return {
+    json: {
+      ...(dryRun ? { dryRun } : {}),
+      repositories: plans.map(({ draft: _, repository, ...plan }) => ({ ...repository, ...plan })),
+    },
+    lines: [
+      ...plans.flatMap((plan) => describePlan(plan, { now, nameOf, atHand, verb })),
+      '',
+      dryRun ? 'Nothing was drafted.' : drafted.length === 0 ? 'Nothing was drafted.' : 'Next: gantry sign && gantry publish',
+    ],
+  };
+}
+
+/** Without a choice all of them: a timer must not miss one that was added later. */
+async function chosenRepositories(session: WorkspaceSession, options: OptionValues): ReturnType<typeof repositoriesOf> {
+  const isChosen = textOption(options, 'variant') !== undefined || textOption(options, 'arch') !== undefined;
+  if (isChosen) return repositoriesOf(session, options);
+  const { readSeenVersions } = await import('../../lib/workspace/draft-files.ts');
+  const { repositories } = session.workspace.config;
+  if (repositories.length === 1) return repositories;
+  const { readLive } = await import('../../lib/publish/live.ts');
+  const published: (typeof repositories)[number][] = [];
+  for (const repository of repositories) {
+    const seen = await readSeenVersions(session.workspace, session.store.description, repository);
+    // One that never was published has nothing to renew.
+    const isLive = seen !== undefined || (await readLive(session.workspace, session.store, repository)).trusted.published !== undefined;
+    if (isLive) published.push(repository);
+  }
+  return published;
+}
+
+interface Shown {
+  readonly now: Date;
+  readonly nameOf: (keyId: string) => string;
+  readonly atHand: ReadonlySet<string>;
+  readonly verb: string;
+}
+
+function describePlan({ repository, state, renews, left, writes }: RefreshPlan, { now, nameOf, atHand, verb }: Shown): readonly string[] {
+  const how = state === 'nothing' ? 'nothing is due' : state === 'waits' ? 'a draft waits already that renews' : verb;
+  return [
+    `${paintResult('bold', `${repository.variant}/${repository.arch}`)}: ${how}${state === 'nothing' ? '.' : ':'}`,
+    ...renews.flatMap(({ role, from, to, keyIds, need }) => {
+      const here = keyIds.filter((keyId) => atHand.has(keyId));
+      return [
+        `  ${role.padEnd(9)} version ${from.version} → ${to.version}, expires ${to.expires} (${formatWhen(new Date(to.expires), now)})`,
+        `            signed by ${need} of ${keyIds.map(nameOf).join(', ')}${here.length >= need ? '' : `; ${here.length} of them at hand`}`,
+      ];
+    }),
+    ...(writes.length === 0 ? [] : [`  publishing writes ${writes.join(', ')}`]),
+    ...left.map(({ role, expires, urgency }) => {
+      const command = role === 'root' ? 'gantry refresh --root' : 'gantry refresh where its keys are';
+      const is = urgency === 'overdue' ? 'has expired' : 'is due';
+      return paintResult('yellow', `  ${role} ${is} (${expires}) and stays as it is: ${command}`);
+    }),
+  ];
+}
+
+async function renewTheRoot({ workspace }: WorkspaceSession, now: Date, mode: 'draft' | 'dry-run'): Promise<Outcome> {
+  const { renewRoot } = await import('../../lib/workspace/renew-root.ts');
+  const root = await renewRoot(workspace, { now, mode });
+  return {
+    json: { ...(mode === 'dry-run' ? { dryRun: true } : {}), root },
+    lines: describeRootRenewal(root, now, mode === 'draft' ? 'Drafted' : 'Would draft'),
+  };
+}
+
+function describeRootRenewal({ state, from, to }: RootRenewal, now: Date, verb: string): readonly string[] {
+  const when = ({ expires }: { readonly expires: string }): string => `${expires} (${formatWhen(new Date(expires), now)})`;
+  if (state === 'nothing' || to === undefined) return [`Root version ${from.version} is not due; it expires ${when(from)}.`];
+  return [
+    state === 'waits'
+      ? `Root version ${to.version} is drafted already; it expires ${when(to)}.`
+      : `${verb} root version ${to.version} with the keys of version ${from.version}; it expires ${when(to)}.`,
+    '',
+    ...(verb === 'Drafted' ? ['Next: gantry sign && gantry publish'] : ['Nothing was drafted.']),
+  ];
+}

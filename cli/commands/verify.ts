@@ -1,6 +1,7 @@
 import type { RepositoryClient, VerifiedTarget } from '../../lib/client/index.ts';
 import type { Context } from '../context.ts';
 import { asHost } from '../host.ts';
+import { judgedAt, momentOptions } from '../moment.ts';
 import { hostOptions, isSet } from '../options.ts';
 import type { CommandSpec } from '../program.ts';
 import { count, formatBytes, formatWhen } from '../ui/format.ts';
@@ -12,9 +13,10 @@ export const verify: CommandSpec = {
   arguments: [['<url>', 'the repository: the folder of timestamp.json, on a server or here (./DIR)']],
   summary: 'check a repository as a host sees it',
   description: 'Walks from the root that you trust to the targets; with --targets every target is downloaded and checked. Nothing is kept.',
-  options: [...hostOptions, { flags: '--targets', description: 'download and check every target' }],
+  options: [...hostOptions, { flags: '--targets', description: 'download and check every target' }, ...momentOptions],
   examples: ['gantry verify http://127.0.0.1:8080/metal/x86_64 --root 1.root.json --targets'],
   async run(context, [url = ''], options) {
+    const now = await judgedAt(context, options);
     return asHost(context, url, options, async (client) => {
       const roles = client.roles();
       const targets = await client.allTargets({ signal: context.signal });
@@ -41,7 +43,7 @@ export const verify: CommandSpec = {
               role,
               String(version),
               expires,
-              formatWhen(new Date(expires), context.now),
+              formatWhen(new Date(expires), now),
             ]),
             { head: ['role', 'version', 'expires', ''], right: [1] },
           ),

@@ -163,6 +163,10 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'publish/bad-plan': ({ path }) => `gantry publish --plan ${shellWord(path)} makes the plan again`,
   'publish/rolled-back': LOOK,
   'publish/too-late': 'run gantry wave pause or resume again: it replaces the one that came too late; --lead gives more time for signing',
+  'publish/expired': ({ repository }) => {
+    const [variant = '', arch = ''] = repository.split('/');
+    return `make sure that it is what you published last: gantry release list; then: gantry refresh --even-expired --variant ${variant} --arch ${arch}`;
+  },
   'publish/nothing': 'gantry release add makes a draft, gantry status shows where things stand',
   'publish/no-manifest': LOOK,
   'publish/target-differs': LOOK,

@@ -157,7 +157,10 @@ function roleWrites(live: LiveState, signed: SignedRepository): readonly Planned
   const { snapshot, timestamp } = signed.roles;
   return [
     ...(newTargets === undefined ? [] : [roleWrite(repository, 'role', `${newTargets.role.version}.targets.json`, newTargets, 'absent')]),
-    roleWrite(repository, 'role', `${snapshot.role.version}.snapshot.json`, snapshot, 'absent'),
+    // The one that stays is there.
+    ...(live.trusted.published?.snapshot.sha256 === snapshot.sha256
+      ? []
+      : [roleWrite(repository, 'role', `${snapshot.role.version}.snapshot.json`, snapshot, 'absent')]),
     roleWrite(
       repository,
       'timestamp',

@@ -1,11 +1,12 @@
 /** `status`: where a workspace stands, what is due, and what to do next. */
 import type { MissingSignatures } from '../errors.ts';
-import { isBasedOn, offerAfter, pendingRequest } from '../repository/draft.ts';
+import { isBasedOn, isRenewal, offerAfter, pendingRequest } from '../repository/draft.ts';
 import { deadlineOf, withoutLate, type DroppedChange } from '../repository/draft-changes.ts';
+import { urgencyOf, type Urgency } from '../repository/expiry.ts';
 import { rootRequest } from '../repository/root-draft.ts';
 import type { Update } from '../release/manifest.ts';
 import type { Store } from '../store/store.ts';
-import { dateOf, tufDate } from '../tuf/date.ts';
+import { tufDate } from '../tuf/date.ts';
 import type { TopRoleName, TufDate } from '../tuf/types.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { readRootChain, readRootDraft } from '../workspace/root-files.ts';
@@ -13,10 +14,7 @@ import type { Workspace } from '../workspace/workspace.ts';
 import type { LiveState } from './live-state.ts';
 import { readCurrent } from './live.ts';
 
-/** A role is due when less than this share of its policy's life is left. */
-const DUE_SHARE = 0.3;
-
-export type Urgency = 'fine' | 'due' | 'overdue';
+export type { Urgency } from '../repository/expiry.ts';
 
 export interface RoleStatus {
   readonly role: TopRoleName;
@@ -100,7 +98,7 @@ async function readRepositoryStatus(workspace: Workspace, store: Store, reposito
             missing: pendingRequest(draft, live.trusted.chain.latest.role)?.missing ?? [],
             overtaken: !isBasedOn(draft, live.trusted),
             releases: draft.changes.flatMap((change) => (change.kind === 'add-update' ? [change.update.version] : [])),
-            edits: draft.changes.some((change) => change.kind !== 'renew-targets'),
+            edits: draft.changes.some((change) => !isRenewal(change)),
             ...(deadline === undefined ? {} : { publishBefore: tufDate(deadline) }),
             late: deadline !== undefined && now > deadline ? withoutLate(draft.changes, offerAfter(live.trusted, []), now).dropped : [],
           },
@@ -116,13 +114,8 @@ function liveRoles(live: LiveState, workspace: Workspace, now: Date): readonly R
     role: role._type,
     version: role.version,
     expires: role.expires,
-    urgency: urgencyOf(dateOf(role.expires).getTime() - now.getTime(), workspace.expiry[role._type] * 1000),
+    urgency: urgencyOf(role._type, role.expires, { now, policy: workspace.expiry }),
   }));
-}
-
-function urgencyOf(leftMs: number, lifeMs: number): Urgency {
-  if (leftMs <= 0) return 'overdue';
-  return leftMs < lifeMs * DUE_SHARE ? 'due' : 'fine';
 }
 
 function worst(urgencies: readonly Urgency[]): Urgency {

@@ -17,7 +17,7 @@ export function remainingChanges(changes: readonly Change[], { manifest, targets
   return changes.filter((change) => {
     if (change.kind === 'put-target') return targets[change.path]?.hashes.sha256 !== change.file.hashes.sha256;
     if (change.kind === 'remove-target') return Object.hasOwn(targets, change.path);
-    if (change.kind === 'set-migrations' || change.kind === 'renew-targets') return true;
+    if (change.kind === 'set-migrations' || change.kind === 'renew-targets' || change.kind === 'renew-timestamp') return true;
     const there = released(change.update);
     if (change.kind !== 'add-update') {
       if (added.some((name) => isSame(name, change.update))) return true;

@@ -9,7 +9,7 @@ import { dateOf } from '../tuf/date.ts';
 import { assertPortable } from '../tuf/lint.ts';
 import { sealEnvelope, signingPayload } from '../tuf/role.ts';
 import type { Role, Snapshot, Timestamp } from '../tuf/types.ts';
-import { draftFrom, type Draft } from './draft.ts';
+import { draftFrom, keepsSnapshot, type Draft } from './draft.ts';
 import type { ExpiryPolicy } from './expiry.ts';
 import { metaOf, type TrustedRepository } from './trusted.ts';
 
@@ -42,18 +42,20 @@ export function assertDraftHolds(
   }
   compare('targets', targets?.signed, expected.roles.targets?.signed);
   const child = targets === undefined ? live?.targets : sealEnvelope(targets);
+  if (snapshot === undefined && timestamp !== undefined && !keepsSnapshot(draft.changes)) throw badDraft('roles.snapshot', 'it is missing');
   const nextSnapshot: Snapshot | undefined = snapshot && {
     ...live?.snapshot.role,
     ...snapshot.signed,
     version: draft.versions.snapshot,
     meta: { ...live?.snapshot.role.meta, ...(child === undefined ? {} : { 'targets.json': metaOf(child) }) },
   };
-  compare('snapshot', snapshot?.signed, nextSnapshot);
+  compare('snapshot', snapshot?.signed, keepsSnapshot(draft.changes) && live !== undefined ? undefined : nextSnapshot);
+  const childOfTimestamp = snapshot === undefined ? live?.snapshot : sealEnvelope(snapshot);
   const nextTimestamp: Timestamp | undefined = timestamp && {
     ...live?.timestamp.role,
     ...timestamp.signed,
     version: draft.versions.timestamp,
-    meta: snapshot === undefined ? timestamp.signed.meta : { 'snapshot.json': metaOf(sealEnvelope(snapshot)) },
+    meta: childOfTimestamp === undefined ? timestamp.signed.meta : { 'snapshot.json': metaOf(childOfTimestamp) },
   };
   compare('timestamp', timestamp?.signed, nextTimestamp);
   for (const envelope of [targets, snapshot, timestamp]) {

@@ -31,6 +31,7 @@ const changeSchema = z.discriminatedUnion('kind', [
   }),
   z.object({ kind: z.literal('remove-target'), path: z.string() }),
   z.object({ kind: z.literal('renew-targets') }),
+  z.object({ kind: z.literal('renew-timestamp') }),
   z.object({
     kind: z.literal('add-update'),
     update: update.extend({

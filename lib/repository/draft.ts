@@ -29,7 +29,9 @@ export type Change =
   | { readonly kind: 'remove-target'; readonly path: string }
   | ManifestEdit
   /** Sign the targets role again, with a new expiry and the same content. */
-  | { readonly kind: 'renew-targets' };
+  | { readonly kind: 'renew-targets' }
+  /** Sign the timestamp role again. Where nothing else is to change, the published snapshot stays as it is. */
+  | { readonly kind: 'renew-timestamp' };
 
 export const MANIFEST_PATH = 'manifest.json';
 
@@ -92,7 +94,7 @@ export function draftFrom(
   options: { readonly versions: FreeVersions; readonly now: Date; readonly policy: ExpiryPolicy },
 ): Draft {
   const empty: Draft = { base: baseOf(published), changes, versions: options.versions, roles: {} };
-  if (changes.length === 0 && published.published !== undefined) return advanceDraft(empty, published, options);
+  if ((changes.length === 0 || keepsSnapshot(changes)) && published.published !== undefined) return advanceDraft(empty, published, options);
   const offer = offerAfter(published, changes);
   const manifest = writeManifest(offer.manifest);
   const signed: Targets = {
@@ -132,7 +134,17 @@ export function offerAfter(published: TrustedRepository, changes: readonly Chang
 }
 
 function isEdit(change: Change): change is ManifestEdit {
-  return change.kind !== 'put-target' && change.kind !== 'remove-target' && change.kind !== 'renew-targets';
+  return change.kind !== 'put-target' && change.kind !== 'remove-target' && !isRenewal(change);
+}
+
+/** True for what changes dates and nothing else. */
+export function isRenewal({ kind }: Change): boolean {
+  return kind === 'renew-targets' || kind === 'renew-timestamp';
+}
+
+/** True when only the timestamp is to be signed again. */
+export function keepsSnapshot(changes: readonly Change[]): boolean {
+  return changes.length > 0 && changes.every(({ kind }) => kind === 'renew-timestamp');
 }
 
 function targetsAfter(before: Targets['targets'], changes: readonly Change[]): Record<string, TargetFile> {
@@ -197,7 +209,7 @@ export function advanceDraft(
 ): Draft {
   if (pendingRequest(draft, published.chain.latest.role) !== undefined) return draft;
   const { now, policy } = options;
-  if (draft.roles.snapshot === undefined) {
+  if (draft.roles.snapshot === undefined && !(keepsSnapshot(draft.changes) && published.published !== undefined)) {
     const targets = draft.roles.targets === undefined ? published.published?.targets : sealEnvelope(draft.roles.targets);
     if (targets === undefined) return draft;
     const signed: Snapshot = {
@@ -211,19 +223,26 @@ export function advanceDraft(
     assertPortable(signed);
     return { ...draft, roles: { ...draft.roles, snapshot: { signed, signatures: [] } } };
   }
-  if (draft.roles.timestamp === undefined) {
+  const snapshot = snapshotOf(draft, published);
+  if (draft.roles.timestamp === undefined && snapshot !== undefined) {
     const signed: Timestamp = {
       ...published.published?.timestamp.role,
       _type: 'timestamp',
       spec_version: '1.0.0',
       version: draft.versions.timestamp,
       expires: expiryOf('timestamp', now, policy),
-      meta: { 'snapshot.json': metaOf(sealEnvelope(draft.roles.snapshot)) },
+      meta: { 'snapshot.json': metaOf(snapshot) },
     };
     assertPortable(signed);
     return { ...draft, roles: { ...draft.roles, timestamp: { signed, signatures: [] } } };
   }
   return draft;
+}
+
+/** The drafted one, or the published one where that stays. */
+function snapshotOf({ roles, changes }: Draft, { published }: TrustedRepository): SignedRole<Snapshot> | undefined {
+  if (roles.snapshot !== undefined) return sealEnvelope(roles.snapshot);
+  return keepsSnapshot(changes) ? published?.snapshot : undefined;
 }
 
 /**
@@ -241,7 +260,8 @@ export function finishDraft(draft: Draft, published: TrustedRepository): SignedR
     });
   }
   const request = pendingRequest(draft, published.chain.latest.role);
-  const { targets, snapshot, timestamp } = draft.roles;
+  const { targets, timestamp } = draft.roles;
+  const snapshot = snapshotOf(draft, published);
   const sealedTargets = targets === undefined ? published.published?.targets : sealEnvelope(targets);
   if (request !== undefined || sealedTargets === undefined || snapshot === undefined || timestamp === undefined) {
     throw new GantryError('repository/incomplete', 'Cannot finish the draft: signatures are missing', {
@@ -250,7 +270,7 @@ export function finishDraft(draft: Draft, published: TrustedRepository): SignedR
   }
   return {
     base: draft.base,
-    roles: { targets: sealedTargets, snapshot: sealEnvelope(snapshot), timestamp: sealEnvelope(timestamp) },
+    roles: { targets: sealedTargets, snapshot, timestamp: sealEnvelope(timestamp) },
     ...(targets === undefined ? {} : { newTargets: sealedTargets }),
     ...(draft.manifest === undefined ? {} : { manifest: draft.manifest }),
   };

@@ -9,7 +9,7 @@
 import { GantryError } from '../errors.ts';
 import { sealEnvelope, signingPayload } from '../tuf/role.ts';
 import type { Envelope, MetaFile, Role, Signature } from '../tuf/types.ts';
-import type { Draft, DraftRoles } from './draft.ts';
+import { keepsSnapshot, type Draft, type DraftRoles } from './draft.ts';
 import { metaOf } from './trusted.ts';
 
 /**
@@ -44,7 +44,7 @@ export function mergeDrafts(a: Draft, b: Draft): Draft {
   const roles: DraftRoles = {
     ...(targets === undefined ? {} : { targets }),
     ...(snapshot === undefined ? {} : { snapshot }),
-    ...(timestamp === undefined || snapshot === undefined ? {} : { timestamp }),
+    ...(timestamp === undefined || (snapshot === undefined && !keepsSnapshot(a.changes)) ? {} : { timestamp }),
   };
   return { ...a, roles };
 }

@@ -116,14 +116,3 @@ test('withSignature() keeps only signatures that count', async () => {
   assert.throws(() => withSignature(draft, { ...good, keyid: b.keyId }, authorities), { code: 'keys/bad-signature' });
   assert.throws(() => withSignature(draft, { ...good, sig: 'zz' }, authorities), { code: 'keys/bad-signature' });
 });
-
-test("parseExpiryPolicy() takes Bottlerocket's members and root_expiration, and nothing else", () => {
-  const policy = parseExpiryPolicy({ targets_expiration: '3 days', root_expiration: '10 weeks' });
-  assert.deepEqual(policy, { root: 10 * 604_800, targets: 3 * 86_400, snapshot: 2 * 604_800, timestamp: 604_800 });
-  assert.throws(() => parseExpiryPolicy({ target_expiration: '3 days' }), {
-    code: 'repository/bad-policy',
-    details: { member: 'target_expiration' },
-  });
-  assert.throws(() => parseExpiryPolicy({ targets_expiration: 3 }), { code: 'repository/bad-policy' });
-  assert.throws(() => parseExpiryPolicy({ targets_expiration: 'soon' }), { code: 'repository/bad-policy' });
-});

@@ -36,7 +36,7 @@ test('createWorkspace() makes a workspace that opens from any folder below it', 
   const workspace = await openWorkspace(join(directory, 'os', 'deep', 'er'));
   assert.equal(workspace.directory, join(directory, 'os'));
   assert.deepEqual(workspace.config, { product: 'os', store: '../public', repositories: [METAL, { variant: 'cloud', arch: 'aarch64' }] });
-  assert.equal(workspace.expiry.timestamp, 604_800);
+  assert.equal(workspace.expiry.timestamp.lifeSeconds, 604_800);
   assert.ok((await readdir(workspace.directory)).includes('.gitignore'));
 });
 

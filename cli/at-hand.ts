@@ -1,0 +1,11 @@
+/** Which private keys lie where this person keeps them; none is opened. */
+import type { Workspace } from '../lib/workspace/workspace.ts';
+import type { Context } from './context.ts';
+import type { OptionValues } from './program.ts';
+import { keysDirectoryOf } from './session.ts';
+
+export async function keysAtHand(context: Context, options: OptionValues, workspace: Workspace): Promise<ReadonlySet<string>> {
+  const { listKeyFiles } = await import('../lib/keys/key-file.ts');
+  const files = await listKeyFiles(await keysDirectoryOf(context, options, workspace));
+  return new Set<string>(files.filter(({ privatePath }) => privatePath !== undefined).map(({ keyId }) => keyId));
+}
