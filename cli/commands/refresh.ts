@@ -77,7 +77,7 @@ async function renew(context: Context, session: WorkspaceSession, now: Date, opt
   return {
     json: {
       ...(dryRun ? { dryRun } : {}),
-      repositories: plans.map(({ draft: _, repository, ...plan }) => ({ ...repository, ...plan })),
+      repositories: plans.map(({ repository, state, renews, left, writes }) => ({ ...repository, state, renews, left, writes })),
     },
     lines: [
       ...plans.flatMap((plan) => describePlan(plan, { now, nameOf, atHand, verb })),

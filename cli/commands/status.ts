@@ -27,7 +27,7 @@ const NEXT: Readonly<Record<Exclude<NextStep, 'steer-again'>, string>> = {
 export const status: CommandSpec = {
   name: 'status',
   summary: 'where things stand, what is due, what to do next',
-  description: 'Exits with 10 when a live role has less than 30 % of its life left, with 11 when one has expired.',
+  description: 'Exits with 10 when a live role is due by policies/expiry.toml, with 11 when one has expired.',
   options: [...keyOptions.slice(0, 1), storeOption],
   examples: ['gantry status', 'gantry status --json || alert'],
   async run(context, _, options) {

@@ -67,7 +67,7 @@ function roleExpiry(role: TopRoleName, table: Readonly<Record<string, unknown>>)
   if (given === undefined) return { ...life, leadSeconds: Math.floor(life.lifeSeconds * LEAD_SHARE) };
   const leadSeconds = lengthOf(leadMember, given, WANTED);
   if (life.until === undefined && leadSeconds >= life.lifeSeconds) {
-    const problem = `it is ${quote(String(given))}, and the role lives ${life.lifeSeconds} s; expected less than ${lifeMember}`;
+    const problem = `it is ${JSON.stringify(given)}, and the role lives ${life.lifeSeconds} s; expected less than ${lifeMember}`;
     throw badPolicy(leadMember, problem);
   }
   return { ...life, leadSeconds };

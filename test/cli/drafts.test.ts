@@ -244,7 +244,7 @@ test('signatures of targets stay when somebody renewed the timestamp meanwhile, 
   await release.run('release', 'add', '1.1.0', ...ADD.slice(3), ...store);
   await release.run('sign', ...store);
   const signed = (await shown(release, ...store)).roles[0];
-  await home.run('refresh');
+  await home.run('refresh', '--online');
   await home.run('sign');
   await home.run('publish');
   const view = await shown(release, ...store);

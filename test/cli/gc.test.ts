@@ -106,7 +106,7 @@ test('gantry gc shows what it would do, marks with --yes, and removes a grace la
   assert.equal((await filesOf(at.store)).length, before.length - 12);
   assert.match((await at.ok('gc', '--yes')).stdout, /^Removed nothing\.\n$/u);
   await at.ok('lint');
-  await at.ok('refresh');
+  await at.ok('refresh', '--online');
   await at.ok('sign');
   await at.ok('publish', '--verify', 'all');
 });

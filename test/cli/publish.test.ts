@@ -84,7 +84,7 @@ test('gantry publish PLAN refuses with exit code 5 when the world moved, and say
   await at.ok('sign');
   await at.ok('publish', '--plan', 'plan.json');
   await at.ok('publish');
-  await at.ok('refresh');
+  await at.ok('refresh', '--online');
   await at.ok('sign');
   await at.ok('publish');
   const before = await readFile(join(at.store, 'metal', 'x86_64', 'timestamp.json'));
@@ -192,7 +192,7 @@ test('gantry publish uses an upload program of the operator, when it keeps condi
     { mode: 0o755 },
   );
   await writeFile(toml, `${config}\n[command]\nprogram = ["${careless}", "${at.store}"]\n`);
-  await at.ok('refresh');
+  await at.ok('refresh', '--online');
   await at.ok('sign');
   const refused = await at.run('publish');
   assert.equal(refused.code, 4);

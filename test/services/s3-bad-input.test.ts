@@ -157,7 +157,7 @@ await describeEachS3Server((kind, server) => {
     await ours.ok('publish');
     const { Body } = await server.client.send(new GetObjectCommand({ Bucket: bucket, Key: TIMESTAMP }));
     const old = (await Body?.transformToString()) ?? '';
-    for (const command of [['refresh'], ['sign'], ['publish'], ['refresh'], ['sign']]) await ours.ok(...command);
+    for (const command of [['refresh', '--online'], ['sign'], ['publish'], ['refresh', '--online'], ['sign']]) await ours.ok(...command);
     await put(bucket, TIMESTAMP, old);
     await assertRefused(ours, { code: 'publish/rolled-back', exit: 1 });
   });
@@ -171,7 +171,7 @@ await describeEachS3Server((kind, server) => {
     const ours = await scene(t, bucket);
     await ours.ok('publish');
     await configure(ours.workspace, (text) => text.replace(/^store = .*$/mu, (line) => `${line}\nurl = "${site.url.href}"`));
-    for (const command of [['refresh'], ['sign']]) await ours.ok(...command);
+    for (const command of [['refresh', '--online'], ['sign']]) await ours.ok(...command);
     await assertRefused(ours, { code: 'publish/wrong-url', exit: 3 });
   });
 });
@@ -195,7 +195,7 @@ for (const what of ['versioning', 'object lock'] as const) {
     const { workspace } = await cliWorkspace(t);
     const s3 = `[s3]\nendpoint = "${server.endpoint}"\nregion = "${server.region}"\npath_style = true\n`;
     await configure(workspace, (text) => `${text.replace(/^store = .*$/mu, `store = "s3://${bucket}/os"`)}\n${s3}`);
-    for (const command of [ADD, ['sign'], ['publish'], ['refresh'], ['sign'], ['publish'], ['gc', '--yes']]) {
+    for (const command of [ADD, ['sign'], ['publish'], ['refresh', '--online'], ['sign'], ['publish'], ['gc', '--yes']]) {
       const { code, stderr } = await gantry(command, { cwd: workspace, env: awsEnvironment(server.credentials) });
       assert.equal(code, 0, `gantry ${command.join(' ')}: ${stderr}`);
     }
