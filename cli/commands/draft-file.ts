@@ -33,7 +33,8 @@ export const exportDraft: CommandSpec = {
       lines: [
         `Wrote the draft of ${textOf(name)} to ${path}.`,
         '',
-        `Next, where the keys are: gantry draft import ${shellWord(path)} && gantry sign`,
+        `Next: gantry sign ${shellWord(path)}   (where the keys are)`,
+        `      gantry draft import ${shellWord(path)}`,
       ],
     };
   },

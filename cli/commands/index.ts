@@ -1,6 +1,7 @@
 /** Every command, in the order of `gantry --help`. */
 import type { CommandSpec } from '../program.ts';
 import { cache } from './cache.ts';
+import { ceremony } from './ceremony.ts';
 import { completion } from './completion.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
@@ -26,6 +27,7 @@ export const commands: readonly CommandSpec[] = [
   init,
   key,
   root,
+  ceremony,
   image,
   release,
   wave,

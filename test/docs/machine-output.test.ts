@@ -126,6 +126,7 @@ const RUNS: Readonly<
   'root set-threshold': { args: () => ['root', '3'] },
   'root expire': { args: () => ['in 26 weeks'] },
   'root rotate': { first: [['draft', 'cancel', 'root']], args: () => ['online', 'spare'] },
+  'ceremony rehearse': {},
   completion: { args: () => ['bash'] },
   demo: { args: () => ['--dir', '../demo'] },
 };
