@@ -65,7 +65,7 @@ function nextOf(step: RotationStep): string | undefined {
       return 'gantry publish';
     case 'sign-roles': {
       const which = step.repositories.length === 1 ? '' : ' --variant all --arch all';
-      const all = step.roles.includes('targets') ? ' --all' : '';
+      const all = step.roles.includes('targets') ? ' --all' : ' --online';
       return `${step.drafted ? '' : `gantry refresh${all}${which} && `}gantry sign && gantry publish`;
     }
     case 'done':
