@@ -210,6 +210,7 @@ export interface ErrorDetails {
   aborted: Record<string, never>;
 }
 
+/** What may be thrown, by its stable code; programs decide by the code, and people read the message. */
 export type ErrorCode = keyof ErrorDetails;
 
 /** One breach of a rule of the lint. */

@@ -26,6 +26,7 @@ import type { VerifiedTarget } from './target.ts';
 import { unpackTo } from './unpack.ts';
 import { decompressorOf } from './verified-stream.ts';
 
+/** What is written, and how. */
 export interface DownloadOptions extends StreamOptions {
   /** `published` by default, as it is stored; `image` is the image in it, decompressed. */
   readonly form?: 'published' | 'image';
@@ -33,6 +34,7 @@ export interface DownloadOptions extends StreamOptions {
   readonly write?: 'replace' | 'in-place';
 }
 
+/** What a download has done, in bytes. */
 export interface DownloadReport {
   readonly writtenBytes: number;
   /** Published bytes that came over the network. */

@@ -3,7 +3,7 @@
  *
  * @module gantry-tuf/client
  */
-export { GantryError, isGantryError, type ErrorCode, type ErrorDetails } from '../errors.ts';
+export { GantryError, isGantryError, type ErrorCode, type ErrorDetails, type LintFinding, type MissingSignatures } from '../errors.ts';
 export type { DownloadOptions, DownloadReport } from './download.ts';
 export type { FetchOptions, HttpClient, HttpOptions, RangeAnswer, RangeOptions, Traffic } from '../http/request.ts';
 export { readyAt, scheduleOf, updateReady, type WaveRule, type WaveSchedule } from '../release/eligibility.ts';
@@ -16,3 +16,5 @@ export type { RollbackStore } from './rollback.ts';
 export type { TargetDigest, VerifiedTarget } from './target.ts';
 export type { TelemetryOptions } from './telemetry.ts';
 export type { StreamOptions } from './receive.ts';
+export type { TargetPath } from '../tuf/target-path.ts';
+export type { JsonObject, JsonValue, Sha256Hex, Sha512Hex, TopRoleName } from '../tuf/types.ts';

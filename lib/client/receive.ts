@@ -11,6 +11,7 @@ import { GantryError, isGantryError } from '../errors.ts';
 import type { Mirrors, TargetRequest, TargetStream } from './mirrors.ts';
 import type { VerifiedTarget } from './target.ts';
 
+/** What may be told to, and asked of, a stream. */
 export interface StreamOptions {
   readonly signal?: AbortSignal;
   /** Published bytes received so far. */

@@ -18,11 +18,13 @@ import type { TelemetryOptions } from './telemetry.ts';
 import { transportFor } from './transports.ts';
 import { refreshTrust, type Trusted } from './trust.ts';
 import { downloadTarget, type DownloadOptions, type DownloadReport } from './download.ts';
-import { fetchVerified, type StreamOptions, type TargetSource } from './receive.ts';
+import { manifestBytes } from './kept-manifest.ts';
+import type { StreamOptions, TargetSource } from './receive.ts';
 import { checkTarget, verifiedImageStream, verifiedStream } from './verified-stream.ts';
 
 const MANIFEST = 'manifest.json';
 
+/** What a host brings: a root that it trusts, where the repository is, and a place to remember what was trusted. */
 export interface OpenOptions extends HttpOptions {
   /** Any `N.root.json` that is trusted, as bytes or as the path of a file: all that a host must bring. */
   readonly root: Uint8Array | string | URL;
@@ -44,6 +46,7 @@ export interface OpenOptions extends HttpOptions {
   readonly transport?: HttpClient;
 }
 
+/** Another place of the same repository. */
 export interface MirrorUrls {
   /** The folder of `timestamp.json`. */
   readonly metadataUrl: URL | string;
@@ -51,10 +54,12 @@ export interface MirrorUrls {
   readonly targetsUrl?: URL | string;
 }
 
+/** Every call that may take long ends at once, with the code `aborted`, when its signal fires. */
 export interface AbortOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What is trusted of a role. */
 export interface RoleSummary {
   readonly version: number;
   /** As it was signed. */
@@ -85,7 +90,7 @@ export interface RepositoryClient {
    * @throws GantryError `client/target-unknown`, `client/untrusted`, `client/expired`, `http/…`, `files/…`, `aborted`
    */
   target(path: string, options?: AbortOptions): Promise<VerifiedTarget>;
-  /** @throws GantryError `client/no-manifest`, `release/bad-manifest`, `client/target-altered`, `http/…` */
+  /** Fetched when it is another one than was kept. @throws GantryError `client/no-manifest`, `release/bad-manifest`, `client/target-altered`, `http/…` */
   manifest(options?: AbortOptions): Promise<Manifest>;
   /** Newest first; by the waves and the clock that `openRepository` was given. */
   availableUpdates(host: HostDescription, options?: AbortOptions): Promise<Update[]>;
@@ -232,7 +237,7 @@ class Client implements RepositoryClient, TargetSource {
     }
     const target = verifiedTarget(file);
     checkManifestLength(target.lengthBytes);
-    return parseManifest(await fetchVerified(this, target, signal === undefined ? {} : { signal }));
+    return parseManifest(await manifestBytes(this, target, signal === undefined ? {} : { signal }));
   }
 
   async availableUpdates(host: HostDescription, options: AbortOptions = {}): Promise<Update[]> {

@@ -4,6 +4,7 @@ import { isSha256Hex, isSha512Hex } from '../tuf/hash.ts';
 import { TargetPath } from '../tuf/target-path.ts';
 import type { JsonObject, Sha256Hex, Sha512Hex } from '../tuf/types.ts';
 
+/** The digest that is signed, in lowercase hexadecimal digits; SHA-256 where there are several. */
 export type TargetDigest =
   | { readonly algorithm: 'sha256'; readonly hex: Sha256Hex }
   | { readonly algorithm: 'sha512'; readonly hex: Sha512Hex };

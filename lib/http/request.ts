@@ -21,6 +21,7 @@ import { isWhole, partRefusal, rangeHeaders, strongEtag, type ByteRange } from '
 import { createRoutes, type RouteOptions, type Routes } from './routes.ts';
 import { sendGet } from './send.ts';
 
+/** How servers are talked to: patience, proxies, authorities, redirects. */
 export interface HttpOptions extends RouteOptions {
   /** How long an answer, or the next bytes of it, may take, in milliseconds; less than 512 bytes a second counts as none. 30 s by default. */
   readonly idleTimeoutMs?: number;
@@ -33,6 +34,7 @@ export interface HttpOptions extends RouteOptions {
   readonly redirects?: 'same-origin' | 'any-host';
 }
 
+/** The limits of one request. */
 export interface FetchOptions {
   /** More is refused as soon as it comes. */
   readonly maxBytes: number;
@@ -43,6 +45,7 @@ export interface FetchOptions {
   readonly tries?: 'once' | 'patient';
 }
 
+/** One part of a file. */
 export interface RangeOptions extends ByteRange, Pick<FetchOptions, 'signal' | 'tries'> {}
 
 /** The header of an answer, and the bytes that follow. */
@@ -63,6 +66,7 @@ export interface Traffic {
   readonly bytesReceived: number;
 }
 
+/** Where published bytes come from: a server as a rule, and whatever else can stand for one. */
 export interface HttpClient {
   readonly traffic: Traffic;
   /** @throws GantryError `http/…`, `aborted` */
@@ -73,6 +77,7 @@ export interface HttpClient {
   fetchRange(url: URL, options: RangeOptions): Promise<RangeAnswer>;
   /** Takes back the memory of a chunk of `fetchRange` at once; it is empty then. Who keeps its chunks has no such method. */
   release?(chunk: Uint8Array): void;
+  /** Lets go of its connections. */
   close(): void;
 }
 

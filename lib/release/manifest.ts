@@ -48,6 +48,7 @@ export interface Update {
   readonly gantry?: UpdateExtras;
 }
 
+/** `manifest.json`: the updates that hosts are offered, and the migrations between their versions. */
 export interface Manifest {
   /** In the order in which they were added. */
   readonly updates: readonly Update[];

@@ -7,6 +7,7 @@ import { isOffered } from './rollout.ts';
 import { compareVersions } from './version-order.ts';
 import { instantOf } from './wave-time.ts';
 
+/** What a host says of itself to be told what is on offer to it. */
 export interface HostDescription {
   readonly variant: string;
   readonly arch: string;

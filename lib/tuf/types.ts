@@ -19,9 +19,12 @@ export type KeyId = Brand<string, 'KeyId'>;
 /** `YYYY-MM-DDTHH:MM:SSZ` when we write it; when read, the exact text that was signed. */
 export type TufDate = Brand<string, 'TufDate'>;
 
+/** The four roles that every repository has. */
 export type TopRoleName = 'root' | 'targets' | 'snapshot' | 'timestamp';
 
+/** Any value of JSON. */
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
+/** An object of JSON. */
 export type JsonObject = { readonly [member: string]: JsonValue };
 
 /** A public key as it stands in `keys`. */

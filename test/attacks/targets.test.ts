@@ -9,6 +9,9 @@ import type { RepositoryClient, VerifiedTarget } from '../../lib/client/index.ts
 import { cutAfter, endless, flipBit, redirectTo, send, stallAfter, type Lie } from '../support/hostile-server.ts';
 import { drain, hostScene, imageTarget, stateFiles } from '../support/host.ts';
 
+/** What was verified before the image was asked for. */
+const KEPT = ['manifest.json', 'root.json', 'snapshot.json', 'targets.json', 'timestamp.json'];
+
 /** By what the server does: the codes that may come of it. */
 const LIES: Readonly<Record<string, { readonly lie: (honest: Buffer) => Lie; readonly codes: readonly string[] }>> = {
   'flips a bit in the first frame': { lie: () => flipBit(() => 100), codes: ['client/target-altered'] },
@@ -56,7 +59,7 @@ for (const [what, { lie, codes }] of Object.entries(LIES)) {
       (await readdir(scene.engineer.directory)).filter((name) => name.includes('.tmp')),
       [],
     );
-    assert.deepEqual(await stateFiles(scene.stateDirectory), ['root.json', 'snapshot.json', 'targets.json', 'timestamp.json']);
+    assert.deepEqual(await stateFiles(scene.stateDirectory), KEPT);
     scene.server.lies.clear();
     await client.download(target, file);
     assert.deepEqual(await readFile(file), honest);
@@ -110,7 +113,7 @@ test('a reader that stops early closes the connection and leaves nothing behind'
   for await (const _ of client.verifiedStream(target)) break;
   // The server learns of it a moment later.
   while (scene.server.cutByClient() === 0) await setImmediate();
-  assert.deepEqual(await stateFiles(scene.stateDirectory), ['root.json', 'snapshot.json', 'targets.json', 'timestamp.json']);
+  assert.deepEqual(await stateFiles(scene.stateDirectory), KEPT);
 });
 
 test('an AbortSignal ends a download at once and leaves nothing behind', async (t) => {
