@@ -9,14 +9,14 @@ import { access, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type * as Sqlite from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
-import { GantryError, quote, refuseAborted } from '../errors.ts';
+import { GantryError, isGantryError, quote, refuseAborted } from '../errors.ts';
 import { fromSystemError } from './system-error.ts';
 
 export interface LockOptions {
   /** How long to wait for another holder, in milliseconds. */
   readonly waitMs: number;
   readonly signal?: AbortSignal;
-  /** What becomes of the file: `keep` by default; `remove` where nobody should find it. */
+  /** What becomes of the file: `keep` by default; `remove` where nobody should find it: then its folder is not made either. */
   readonly after?: 'keep' | 'remove';
 }
 
@@ -65,17 +65,25 @@ async function waitForTurn(before: Promise<void>, path: string, options: LockOpt
 
 async function holdLock<T>(path: string, deadline: number, options: LockOptions, work: () => Promise<T>): Promise<T> {
   const { DatabaseSync } = loadSqlite();
-  await mkdir(dirname(path), { recursive: true }).catch((error: unknown) => {
-    throw fromSystemError(error, path, 'lock');
-  });
+  if (options.after !== 'remove') {
+    await mkdir(dirname(path), { recursive: true }).catch((error: unknown) => {
+      throw fromSystemError(error, path, 'lock');
+    });
+  }
   for (;;) {
     const before = options.after === 'remove' ? await madeFile(path) : undefined;
     const database = openDatabase(() => new DatabaseSync(path, { timeout: 0 }), path);
     try {
-      await refuseReadOnly(path);
-      await begin(database, path, deadline, options);
-      // Whoever held it before may have removed it: then this is the lock of a file that nobody else finds.
-      if (before !== undefined && (await identityOf(path)) !== before) continue;
+      // Whoever held it before may have removed it: then this would be the lock of a file that nobody else finds.
+      const isGone = async (): Promise<boolean> => before !== undefined && (await identityOf(path)) !== before;
+      try {
+        await refuseReadOnly(path);
+        await begin(database, path, deadline, options);
+      } catch (error) {
+        if (isGantryError(error, 'files/locked') || isGantryError(error, 'aborted') || !(await isGone())) throw error;
+        continue;
+      }
+      if (await isGone()) continue;
       try {
         return await work();
       } finally {
@@ -90,7 +98,7 @@ async function holdLock<T>(path: string, deadline: number, options: LockOptions,
 async function madeFile(path: string): Promise<string> {
   for (;;) {
     await writeFile(path, '', { flag: 'a', mode: 0o600 }).catch((error: unknown) => {
-      throw fromSystemError(error, path, 'lock');
+      throw fromSystemError(error, path, 'write');
     });
     const identity = await identityOf(path);
     if (identity !== undefined) return identity;

@@ -170,3 +170,20 @@ test('withLock() throws files/not-writable when the lock file cannot be one', as
     );
   }
 });
+
+test('withLock() lets in one process at a time when each removes the file, and leaves none', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const [path, counter] = [join(directory, 'lock'), join(directory, 'counter')];
+  await writeFile(counter, '0');
+  const code = `import { readFile, writeFile } from 'node:fs/promises';
+    for (let round = 0; round < 30; round += 1) {
+      await withLock(${JSON.stringify(path)}, { waitMs: 60_000, after: 'remove' }, async () => {
+        const count = Number(await readFile(${JSON.stringify(counter)}, 'utf8'));
+        await writeFile(${JSON.stringify(counter)}, String(count + 1));
+      });
+    }`;
+  const outputs = await Promise.all(Array.from({ length: 4 }, async () => run(t, code).output()));
+  for (const [, stderr] of outputs) assert.equal(stderr, '');
+  assert.equal(await readFile(counter, 'utf8'), '120');
+  assert.deepEqual(await readdir(directory), ['counter']);
+});

@@ -19,8 +19,22 @@ export async function withSmallDisk(
   { folder, sizeBytes }: { readonly folder: string; readonly sizeBytes: number },
   work: () => Promise<void>,
 ): Promise<void> {
+  await withMount(t, { folder, options: `size=${sizeBytes}` }, work);
+}
+
+/** Works in an empty folder on a disk that is read-only. */
+export async function withReadOnlyDisk(t: TestContext, work: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await temporaryDirectory(t);
+  await withMount(t, { folder, options: 'ro' }, async () => work(folder));
+}
+
+async function withMount(
+  t: TestContext,
+  { folder, options }: { readonly folder: string; readonly options: string },
+  work: () => Promise<void>,
+): Promise<void> {
   await mkdir(folder, { recursive: true });
-  const mounted = await run('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes}`, 'none', folder]).then(
+  const mounted = await run('mount', ['-t', 'tmpfs', '-o', options, 'none', folder]).then(
     () => true,
     () => false,
   );

@@ -12,6 +12,8 @@ export interface RangeServer {
   readonly lie: Lie;
   /** Answers that began, in order. */
   readonly asked: AskedRange[];
+  /** Resolves once it pauses, and a moment has passed for the bytes to arrive. */
+  readonly paused: Promise<void>;
 }
 
 export interface RangeServerOptions {
@@ -22,11 +24,23 @@ export interface RangeServerOptions {
   readonly cutAt?: number;
   /** On one connection. */
   readonly bytesPerMs?: number;
+  /** Nothing more comes from that byte of the file on; together with `bytesPerMs`. */
+  readonly pauseAt?: number;
 }
 
+/** For bytes to come from one process to another. */
+const ARRIVAL_MS = 100;
+
 /** Honest but for what the options say. */
-export function rangeServer({ etag, change = (part) => part, cutAt = Infinity, bytesPerMs }: RangeServerOptions = {}): RangeServer {
+export function rangeServer({
+  etag,
+  change = (part) => part,
+  cutAt = Infinity,
+  bytesPerMs,
+  pauseAt = Infinity,
+}: RangeServerOptions = {}): RangeServer {
   const asked: AskedRange[] = [];
+  const { promise: paused, resolve: pause } = Promise.withResolvers<void>();
   const lie = (response: ServerResponse, file: Buffer = Buffer.alloc(0), request: IncomingMessage): void => {
     const [range, first = '0', last = ''] = /^bytes=(\d+)-(\d+)$/u.exec(request.headers.range ?? '') ?? [];
     const from = Number(first);
@@ -36,21 +50,28 @@ export function rangeServer({ etag, change = (part) => part, cutAt = Infinity, b
     if (range === undefined) response.writeHead(200, headers);
     else response.writeHead(206, { ...headers, 'Content-Range': `bytes ${from}-${to - 1}/${file.length}` });
     const part = change(file.subarray(from, Math.min(to, cutAt)), from);
-    if (bytesPerMs !== undefined) drip(response, part, bytesPerMs);
+    if (bytesPerMs !== undefined) drip(response, part, { bytesPerMs, pauseAt: pauseAt - from, onPause: pause });
     else if (to <= cutAt) response.end(part);
     else response.write(part, () => response.destroy());
   };
-  return { lie, asked };
+  return { lie, asked, paused };
 }
 
-function drip(response: ServerResponse, part: Buffer, bytesPerMs: number): void {
+interface Drip {
+  readonly bytesPerMs: number;
+  readonly pauseAt: number;
+  readonly onPause: () => void;
+}
+
+function drip(response: ServerResponse, part: Buffer, { bytesPerMs, pauseAt, onPause }: Drip): void {
   const started = performance.now();
   let sent = 0;
   const timer = setInterval(() => {
-    const due = Math.min(part.length, Math.ceil((performance.now() - started) * bytesPerMs));
+    const due = Math.min(part.length, pauseAt, Math.ceil((performance.now() - started) * bytesPerMs));
     if (due > sent) response.write(part.subarray(sent, due));
-    sent = due;
+    sent = Math.max(sent, due);
     if (sent === part.length) response.end();
-    if (sent === part.length || response.destroyed) clearInterval(timer);
+    if (sent >= pauseAt) setTimeout(onPause, ARRIVAL_MS);
+    if (sent === part.length || sent >= pauseAt || response.destroyed) clearInterval(timer);
   }, 2);
 }
