@@ -89,7 +89,7 @@ export async function openSession(request: SessionRequest, onBytes: (bytes: numb
     const kept = await keptOf(request, place, left.kept);
     if (kept.bytes > 0) await place.handle.datasync();
     const journal = await DownloadJournal.begin(files.journal, identity, kept, bootId);
-    const digest = new FileDigest(place.handle, files.destination, content.digest.algorithm);
+    const digest = new FileDigest(place, content.digest.algorithm, content.lengthBytes);
     const keptBytes = keptPublishedBytes(content, kept);
     let have = keptBytes;
     const onReceived = (bytes: number): void => {

@@ -161,10 +161,10 @@ function mayBeStale(error: unknown, { kept }: Session, stream: Pick<TargetStream
 
 async function fill(session: Session, sent: { stream?: Pick<TargetStream, 'servedBy'> }): Promise<void> {
   const { source, target, content, digest, kept } = session;
-  const { table, form, lengthBytes } = content;
+  const { table, form } = content;
   if (table === undefined) sent.stream = await fillBytes(session);
   else await fillFrames({ ...session, table });
-  const found = await digest.finish(lengthBytes);
+  const found = await digest.finish();
   const what = form === 'image' ? 'its raw SHA-256' : `its ${digestName(target)}`;
   const compare = (): void => refuseAltered(target, found, content.digest.hex, what);
   // Who sent the rest of what an earlier download has begun is not to blame for it.

@@ -1,15 +1,16 @@
 /**
- * The digest of a file while it is written: of what is on the disk, not of what was meant to be there.
+ * The digest of a file while it is written, from its beginning on.
  *
  * Rules:
- * - it is read from the beginning, in order, behind whoever writes it; what an earlier process has left counts like anything else;
- * - a large file is hashed by a thread of its own, since neither the network nor the disk should wait for it.
+ * - what an earlier process has left, or another thread writes, is read from the disk, behind whoever writes it;
+ * - what comes in order is written by the same thread that hashes it: neither the network nor this side waits for the disk;
+ * - a small file is not worth a thread.
  */
 import { createHash } from 'node:crypto';
-import type { FileHandle } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
 import { GantryError, quote } from '../errors.ts';
 import { fromSystemError } from '../files/read.ts';
+import { writeAt, type Place } from './download-place.ts';
 
 export interface DigestTask {
   /** Of this process: its threads share them. */
@@ -17,48 +18,66 @@ export interface DigestTask {
   readonly algorithm: 'sha256' | 'sha512';
 }
 
-export interface DigestOrder {
-  /** That many bytes from the beginning are there. */
-  readonly lengthBytes: number;
-  readonly isLast: boolean;
-}
+export type DigestOrder =
+  | { readonly kind: 'append'; readonly chunks: readonly Uint8Array<ArrayBuffer>[]; readonly position: number }
+  | { readonly kind: 'advance' | 'finish'; readonly lengthBytes: number };
 
-export interface DigestReport {
-  readonly hex: string;
-}
+export type DigestReport =
+  | { readonly kind: 'appended' }
+  | { readonly kind: 'finished'; readonly hex: string }
+  | { readonly kind: 'failed'; readonly what: 'read' | 'write'; readonly message: string; readonly code: string | undefined };
 
-/** What is not worth a thread. */
 const SMALL_BYTES = 8 << 20;
 const CHUNK_BYTES = 1 << 20;
-/** For the thread's own objects; its buffer lies outside. */
+/** For the thread's own objects; its buffers lie outside. */
 const HEAP = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 4 } as const;
 
+interface Waiting {
+  readonly resolve: (hex: string) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 export class FileDigest {
-  readonly #handle: FileHandle;
-  readonly #path: string;
+  readonly #place: Place;
   readonly #algorithm: DigestTask['algorithm'];
+  readonly #lengthBytes: number;
+  /** For reports, which come in the order of their orders. */
+  readonly #waiting: Waiting[] = [];
   #worker: Worker | undefined;
   #told = 0;
-  #result: Promise<string> | undefined;
+  #failure: unknown;
 
-  /** @param path for messages */
-  constructor(handle: FileHandle, path: string, algorithm: DigestTask['algorithm']) {
-    this.#handle = handle;
-    this.#path = path;
+  constructor(place: Place, algorithm: DigestTask['algorithm'], lengthBytes: number) {
+    this.#place = place;
     this.#algorithm = algorithm;
+    this.#lengthBytes = lengthBytes;
   }
 
-  /** Says that so many bytes from the beginning are written. */
+  /**
+   * Writes what follows; everything before it is written, or on its way through here.
+   *
+   * @param chunks are handed over
+   * @throws GantryError `files/disk-full`, `files/not-writable`
+   */
+  async append(chunks: readonly Uint8Array<ArrayBuffer>[], position: number): Promise<void> {
+    if (this.#lengthBytes < SMALL_BYTES) return writeAt(this.#place, chunks, position);
+    await this.#order(
+      { kind: 'append', chunks, position },
+      chunks.map(({ buffer }) => buffer),
+    );
+  }
+
+  /** Says that so many bytes from the beginning are written, by somebody else. */
   advance(lengthBytes: number): void {
-    if (lengthBytes - this.#told < (this.#worker === undefined ? SMALL_BYTES : CHUNK_BYTES)) return;
-    this.#tell({ lengthBytes, isLast: false });
+    if (this.#lengthBytes < SMALL_BYTES || lengthBytes - this.#told < CHUNK_BYTES) return;
+    this.#told = lengthBytes;
+    this.#thread().postMessage({ kind: 'advance', lengthBytes } satisfies DigestOrder, []);
   }
 
-  /** Of the first bytes, which are all written. @throws GantryError `files/not-readable`, `files/changed` */
-  async finish(lengthBytes: number): Promise<string> {
-    if (this.#worker === undefined) return this.#hashHere(lengthBytes);
-    this.#tell({ lengthBytes, isLast: true });
-    return this.#result ?? '';
+  /** Of the whole, which is all written. @throws GantryError `files/not-readable`, `files/changed` */
+  async finish(): Promise<string> {
+    const lengthBytes = this.#lengthBytes;
+    return lengthBytes < SMALL_BYTES ? this.#hashHere() : this.#order({ kind: 'finish', lengthBytes }, []);
   }
 
   /** Ends the thread; to be called before the file is closed. */
@@ -68,53 +87,58 @@ export class FileDigest {
     await worker?.terminate();
   }
 
-  #tell(order: DigestOrder): void {
-    this.#told = order.lengthBytes;
-    this.#worker ??= this.#start();
-    this.#worker.postMessage(order, []);
+  async #order(order: DigestOrder, transfer: readonly ArrayBuffer[]): Promise<string> {
+    const worker = this.#thread();
+    if (this.#failure !== undefined) throw this.#failure;
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      worker.postMessage(order, [...transfer]);
+    });
   }
 
-  #start(): Worker {
-    const task: DigestTask = { fd: this.#handle.fd, algorithm: this.#algorithm };
-    const worker = new Worker(ownScript(), {
-      name: 'gantry digest',
-      workerData: task,
-      execArgv: [],
-      env: {},
-      resourceLimits: HEAP,
+  #thread(): Worker {
+    if (this.#worker !== undefined) return this.#worker;
+    const task: DigestTask = { fd: this.#place.handle.fd, algorithm: this.#algorithm };
+    const worker = new Worker(ownScript(), { name: 'gantry digest', workerData: task, execArgv: [], env: {}, resourceLimits: HEAP });
+    worker.on('message', (report: DigestReport) => {
+      if (report.kind === 'failed') this.#fail(Object.assign(new Error(report.message), { code: report.code }), report.what);
+      else this.#waiting.shift()?.resolve(report.kind === 'finished' ? report.hex : '');
     });
-    this.#result = new Promise((resolve, reject) => {
-      worker.once('message', ({ hex }: DigestReport) => resolve(hex));
-      worker.once('error', (error) => reject(this.#unreadable(error)));
-      worker.once('exit', () => reject(this.#unreadable(new Error('its thread has ended'))));
-    });
-    // It may fail while the file is still written; `finish` tells.
-    this.#result.catch(() => undefined);
+    worker.once('error', (error) => this.#fail(error, 'read'));
+    worker.once('exit', () => this.#fail(new Error('its thread has ended'), 'read'));
+    this.#worker = worker;
     return worker;
   }
 
-  async #hashHere(lengthBytes: number): Promise<string> {
+  #fail(cause: unknown, what: 'read' | 'write'): void {
+    this.#failure ??= this.#problem(cause, what);
+    for (const { reject } of this.#waiting.splice(0)) reject(this.#failure);
+  }
+
+  async #hashHere(): Promise<string> {
+    const { handle } = this.#place;
     const digest = createHash(this.#algorithm);
+    const lengthBytes = this.#lengthBytes;
     const buffer = Buffer.allocUnsafeSlow(Math.max(1, Math.min(CHUNK_BYTES, lengthBytes)));
     try {
       for (let hashed = 0; hashed < lengthBytes;) {
-        const { bytesRead } = await this.#handle.read(buffer, 0, Math.min(buffer.length, lengthBytes - hashed), hashed);
+        const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, lengthBytes - hashed), hashed);
         if (bytesRead === 0) throw new RangeError(`it ends after ${hashed} bytes; expected ${lengthBytes}`);
         digest.update(buffer.subarray(0, bytesRead));
         hashed += bytesRead;
       }
     } catch (error) {
-      throw this.#unreadable(error);
+      throw this.#problem(error, 'read');
     }
     return digest.digest('hex');
   }
 
-  #unreadable(cause: unknown): unknown {
-    const known = fromSystemError(cause, this.#path, 'read');
+  #problem(cause: unknown, what: 'read' | 'write'): unknown {
+    const { path } = this.#place;
+    const known = fromSystemError(cause, path, what);
     if (known !== cause) return known;
     const problem = cause instanceof Error ? cause.message : String(cause);
-    const details = { path: this.#path };
-    return new GantryError('files/changed', `Cannot read back what was written to ${quote(this.#path)}: ${problem}`, details, { cause });
+    return new GantryError('files/changed', `Cannot read back what was written to ${quote(path)}: ${problem}`, { path }, { cause });
   }
 }
 

@@ -7,7 +7,7 @@
  */
 import { isGantryError } from '../errors.ts';
 import type { Session } from './download-session.ts';
-import { Checkpoints, writeAt } from './download-place.ts';
+import { Checkpoints } from './download-place.ts';
 import { streamOf } from './receive.ts';
 import type { TargetStream } from './mirrors.ts';
 
@@ -16,7 +16,6 @@ const BATCH_BYTES = 512 << 10;
 const BATCHES_IN_HAND = 2;
 
 interface Batch {
-  readonly chunks: readonly Uint8Array[];
   readonly end: number;
   readonly done: Promise<void>;
 }
@@ -50,7 +49,7 @@ class Appender {
   readonly #journaled: Map<string, string>;
   readonly #checkpoints: Checkpoints;
   readonly #inHand: Batch[] = [];
-  #chunks: Uint8Array[] = [];
+  #chunks: Uint8Array<ArrayBuffer>[] = [];
   #waiting = 0;
   #position: number;
 
@@ -63,8 +62,8 @@ class Appender {
   }
 
   async add(chunk: Uint8Array): Promise<void> {
-    this.#chunks.push(chunk);
     this.#waiting += chunk.length;
+    this.#chunks.push(this.#job.source.mirrors.own(chunk));
     if (this.#waiting < BATCH_BYTES) return;
     this.#begin();
     if (this.#inHand.length >= BATCHES_IN_HAND) await this.#settle();
@@ -77,12 +76,11 @@ class Appender {
   }
 
   #begin(): void {
-    const chunks = this.#chunks;
-    const done = writeAt(this.#job.place, chunks, this.#position);
+    const done = this.#job.digest.append(this.#chunks, this.#position);
     // Whoever awaits it below still gets the error.
     done.catch(() => undefined);
     this.#position += this.#waiting;
-    this.#inHand.push({ chunks, end: this.#position, done });
+    this.#inHand.push({ end: this.#position, done });
     this.#chunks = [];
     this.#waiting = 0;
   }
@@ -93,14 +91,12 @@ class Appender {
     if (first === undefined) return;
     await first.done;
     this.#inHand.shift();
-    const { source, journal, digest } = this.#job;
+    const { journal } = this.#job;
     for (const [mirror, etag] of this.#etags) {
       if (this.#journaled.get(mirror) !== etag) journal.etag(mirror, etag);
       this.#journaled.set(mirror, etag);
     }
     journal.written(first.end);
-    digest.advance(first.end);
     this.#checkpoints.wrote(BATCH_BYTES, first.end);
-    for (const chunk of first.chunks) source.mirrors.release(chunk);
   }
 }

@@ -7,6 +7,7 @@
  */
 import { isGantryError, type GantryError } from '../errors.ts';
 import { mayPass } from '../http/patience.ts';
+import type { RangeAnswer } from '../http/request.ts';
 import type { Mirror } from './mirrors.ts';
 
 /** `expected` when a file that is not there is an answer, as at the end of the root chain: nobody waits for a mirror then. */
@@ -58,4 +59,20 @@ export function etagsOf(mirrors: readonly Mirror[], known: ReadonlyMap<string, s
       return etag === undefined ? [] : [[mirror, etag] as const];
     }),
   );
+}
+
+/** The bytes that are wanted of a body, which may begin at the file's beginning. */
+export function wantedOf({ kind, body }: RangeAnswer, offset: number, end: number): RangeAnswer['body'] {
+  return kind === 'asked' ? body : wantedOfWhole(body, offset, end);
+}
+
+async function* wantedOfWhole(body: RangeAnswer['body'], offset: number, end: number): RangeAnswer['body'] {
+  let at = 0;
+  for await (const chunk of body) {
+    const wanted = chunk.subarray(Math.max(0, offset - at), Math.max(0, end - at));
+    at += chunk.length;
+    if (wanted.length > 0) yield wanted;
+    // What follows is not for us, and closes the connection.
+    if (at >= end) return;
+  }
 }

@@ -13,9 +13,10 @@
 import { isGantryError, type GantryError } from '../errors.ts';
 import { printableUrl } from '../http/failures.ts';
 import { createPatience, DEFAULT_PATIENCE_MS, mayPass, type Patience, type PatienceOptions } from '../http/patience.ts';
+import { ownMemory } from '../http/memory.ts';
 import { wholeRefusal } from '../http/ranges.ts';
 import type { HttpClient, RangeAnswer } from '../http/request.ts';
-import { etagsOf, isMissing, isOfMirror, verdictOf, WRONG_LENGTH, type Absence } from './mirror-answers.ts';
+import { etagsOf, isMissing, isOfMirror, verdictOf, wantedOf, WRONG_LENGTH, type Absence } from './mirror-answers.ts';
 import { telemetryOf, type TelemetryOptions, type WithTelemetry } from './telemetry.ts';
 
 /** Both end with a slash. */
@@ -139,9 +140,14 @@ export class Mirrors {
     return { chunks: this.#stream(name, request, onChunk), servedBy, sender: () => last };
   }
 
-  /** Takes back the memory of a chunk that nobody looks at any more, sooner than the collector would. */
+  /** Takes back the memory of a chunk, sooner than the collector would. */
   release(chunk: Uint8Array): void {
     this.#options.http.release?.(chunk);
+  }
+
+  /** A chunk as memory that may change hands; nobody looks at the chunk itself any more. */
+  own(chunk: Uint8Array): Uint8Array<ArrayBuffer> {
+    return this.#options.http.release === undefined ? new Uint8Array(chunk) : ownMemory(chunk);
   }
 
   /** Behind all others, until one of those fails. */
@@ -280,17 +286,5 @@ export class Mirrors {
     if (refused !== undefined && refused.notBefore > performance.now()) return refused.error;
     this.#busy.delete(mirror);
     return undefined;
-  }
-}
-
-/** The part that is wanted of a body that may begin at the file's beginning. */
-async function* wantedOf(answer: RangeAnswer, offset: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
-  let at = answer.kind === 'asked' ? offset : 0;
-  for await (const chunk of answer.body) {
-    const wanted = chunk.subarray(Math.max(0, offset - at), Math.max(0, end - at));
-    at += chunk.length;
-    if (wanted.length > 0) yield wanted;
-    // What follows is not for us, and closes the connection.
-    if (answer.kind === 'whole' && at >= end) return;
   }
 }

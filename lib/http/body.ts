@@ -18,26 +18,33 @@ export interface BodyLimits {
 /** Slower than this over a whole deadline is a server that wants to keep us waiting (slow retrieval): the slowest modem is faster. */
 const MIN_BYTES_PER_SECOND = 512;
 
-/** @throws GantryError `http/too-long`, `http/too-short`, `http/stalled`, `http/interrupted`, `aborted` */
+/**
+ * @param onBytes told the length of each chunk
+ * @throws GantryError `http/too-long`, `http/too-short`, `http/stalled`, `http/interrupted`, `aborted`
+ */
 export async function* readBody(
   response: IncomingMessage,
   url: URL,
   { maxBytes, expectedBytes, signal }: BodyLimits,
-  idleTimeoutMs: number,
+  { idleTimeoutMs, onBytes }: { readonly idleTimeoutMs: number; readonly onBytes: (bytes: number) => void },
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const chunks: AsyncIterator<Buffer> = response[Symbol.asyncIterator]();
   const checkPace = paceOf(url, idleTimeoutMs);
+  const deadline = deadlineOf(idleTimeoutMs, () => response.destroy(stalled(url, idleTimeoutMs)));
   let received = 0;
   let atEnd = false;
   try {
     for (;;) {
       const started = performance.now();
-      const next = await inTime(chunks.next(), idleTimeoutMs, () => response.destroy(stalled(url, idleTimeoutMs)));
+      deadline.begin();
+      const next = await chunks.next();
+      deadline.end();
       if (signal?.aborted === true) throw aborted(signal);
       if (next.done === true) break;
       received += next.value.length;
       if (received > maxBytes) throw tooLong(url, maxBytes);
       checkPace(next.value.length, performance.now() - started);
+      onBytes(next.value.length);
       yield next.value;
     }
     atEnd = true;
@@ -45,6 +52,7 @@ export async function* readBody(
     if (signal?.aborted === true) throw aborted(signal);
     throw error instanceof GantryError ? error : interrupted(url, received, error);
   } finally {
+    deadline.close();
     if (!atEnd) response.destroy();
   }
   if (expectedBytes !== undefined && received < expectedBytes) throw tooShort(url, expectedBytes, received);
@@ -63,11 +71,22 @@ function paceOf(url: URL, idleTimeoutMs: number): (bytes: number, waitedMs: numb
   };
 }
 
-async function inTime<T>(work: Promise<T>, ms: number, onLate: () => void): Promise<T> {
-  const timer = setTimeout(onLate, ms);
-  try {
-    return await work;
-  } finally {
-    clearTimeout(timer);
-  }
+/** One timer for all waits: making one for each chunk is what a fast network would wait for. */
+function deadlineOf(ms: number, onLate: () => void): { begin(): void; end(): void; close(): void } {
+  let isWaiting = false;
+  const timer = setTimeout(() => {
+    if (isWaiting) onLate();
+  }, ms);
+  return {
+    begin() {
+      isWaiting = true;
+      timer.refresh();
+    },
+    end() {
+      isWaiting = false;
+    },
+    close() {
+      clearTimeout(timer);
+    },
+  };
 }

@@ -13,6 +13,12 @@ export function freeMemory({ buffer, byteLength }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength && byteLength > 0) buffer.transfer(0);
 }
 
+/** The same bytes in a buffer of their own. */
+export function ownMemory(chunk: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer, byteLength } = chunk;
+  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? new Uint8Array(buffer) : new Uint8Array(chunk);
+}
+
 /** For as long as this answer comes: on a connection that is used again, the parser would listen behind us. */
 export function freeAsItIsParsed(response: IncomingMessage): void {
   const { socket } = response;

@@ -83,7 +83,7 @@ async function bodyOf(
   const limits = { maxBytes: Number.POSITIVE_INFINITY, ...(signal === undefined ? {} : { signal }) };
   const bodySoFar = (): Uint8Array => Buffer.concat(chunks).subarray(0, maxBytes);
   try {
-    for await (const chunk of readBody(response, url, limits, idleTimeoutMs)) {
+    for await (const chunk of readBody(response, url, limits, { idleTimeoutMs, onBytes: () => undefined })) {
       chunks.push(chunk);
       received += chunk.length;
       if (received > maxBytes) return { body: bodySoFar(), end: 'cut' };

@@ -154,16 +154,16 @@ async function persist<T>(patience: Patience, attempt: () => Promise<T>): Promis
   }
 }
 
-async function* counted(
+function counted(
   { traffic, idleTimeoutMs }: Connection,
   response: IncomingMessage,
   url: URL,
   options: FetchOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const chunk of readBody(response, url, options, idleTimeoutMs)) {
-    traffic.bytesReceived += chunk.length;
-    yield chunk;
-  }
+  const onBytes = (bytes: number): void => {
+    traffic.bytesReceived += bytes;
+  };
+  return readBody(response, url, options, { idleTimeoutMs, onBytes });
 }
 
 async function openWhole(connection: Connection, url: URL, options: FetchOptions): Promise<IncomingMessage> {

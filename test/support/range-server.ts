@@ -12,7 +12,7 @@ export interface RangeServer {
   readonly lie: Lie;
   /** Answers that began, in order. */
   readonly asked: AskedRange[];
-  /** Resolves once it pauses, and a moment has passed for the bytes to arrive. */
+  /** Resolves once it pauses. */
   readonly paused: Promise<void>;
 }
 
@@ -27,9 +27,6 @@ export interface RangeServerOptions {
   /** Nothing more comes from that byte of the file on; together with `bytesPerMs`. */
   readonly pauseAt?: number;
 }
-
-/** For bytes to come from one process to another. */
-const ARRIVAL_MS = 100;
 
 /** Honest but for what the options say. */
 export function rangeServer({
@@ -71,7 +68,7 @@ function drip(response: ServerResponse, part: Buffer, { bytesPerMs, pauseAt, onP
     if (due > sent) response.write(part.subarray(sent, due));
     sent = Math.max(sent, due);
     if (sent === part.length) response.end();
-    if (sent >= pauseAt) setTimeout(onPause, ARRIVAL_MS);
+    if (sent >= pauseAt) onPause();
     if (sent === part.length || sent >= pauseAt || response.destroyed) clearInterval(timer);
   }, 2);
 }
