@@ -12,6 +12,7 @@ import { image } from './image.ts';
 import { init } from './init.ts';
 import { key } from './key.ts';
 import { lint } from './lint.ts';
+import { next } from './next.ts';
 import { publish } from './publish.ts';
 import { refresh } from './refresh.ts';
 import { release } from './release.ts';
@@ -35,6 +36,7 @@ export const commands: readonly CommandSpec[] = [
   cache,
   sign,
   status,
+  next,
   publish,
   refresh,
   gc,

@@ -1,15 +1,14 @@
-import { isGantryError, type LintFinding } from '../../lib/errors.ts';
+import type { LintFinding } from '../../lib/errors.ts';
 import type { ReadFile } from '../../lib/publish/inspect.ts';
 import type { StorePath } from '../../lib/store/store.ts';
 import type { Context } from '../context.ts';
 import { repositoriesOf } from '../edits.ts';
 import { judgedAt, momentOptions } from '../moment.ts';
-import { pathOf, repositoriesOptions, textOption } from '../options.ts';
+import { folderReader, folderUrl, isUrl, FILE_MAX_BYTES } from '../folder.ts';
+import { repositoriesOptions, textOption } from '../options.ts';
 import type { CommandSpec, OptionValues } from '../program.ts';
 import { openWorkspaceSession } from '../session.ts';
 import { describeFindings, findingsOutcome } from '../ui/findings.ts';
-
-const FILE_MAX_BYTES = 64 << 20;
 
 /** The two folders of a repository. */
 interface Readers {
@@ -110,34 +109,4 @@ async function storeReaders(context: Context, options: OptionValues): Promise<re
     `${variant}/${arch}`,
     { metadata: async (name) => read(metadataPath(variant, arch, name)), targets: async (name) => read(targetPath(name)) },
   ]);
-}
-
-function isUrl(text: string): boolean {
-  return /^https?:\/\//u.test(text);
-}
-
-function folderUrl(text: string): URL {
-  return new URL(text.endsWith('/') ? text : `${text}/`);
-}
-
-async function folderReader(context: Context, folder: string): Promise<ReadFile> {
-  if (!isUrl(folder)) {
-    const { join } = await import('node:path');
-    const { readWholeFile } = await import('../../lib/files/read.ts');
-    const directory = pathOf(context, folder);
-    return async (name) => unlessMissing(readWholeFile(join(directory, name), { maxBytes: FILE_MAX_BYTES }));
-  }
-  const { createHttpClient } = await import('../../lib/http/request.ts');
-  const http = createHttpClient();
-  const url = folderUrl(folder);
-  return async (name) => unlessMissing(http.fetchBytes(new URL(name, url), { maxBytes: FILE_MAX_BYTES, signal: context.signal }));
-}
-
-async function unlessMissing(reading: Promise<Uint8Array>): Promise<Uint8Array | undefined> {
-  try {
-    return await reading;
-  } catch (error) {
-    if (isGantryError(error, 'files/missing') || isGantryError(error, 'http/missing')) return undefined;
-    throw error;
-  }
 }

@@ -1,5 +1,4 @@
 import type { RefreshOptions, RefreshPlan } from '../../lib/publish/refresh.ts';
-import type { RootRenewal } from '../../lib/workspace/renew-root.ts';
 import { keysAtHand } from '../at-hand.ts';
 import type { Context } from '../context.ts';
 import { repositoriesOf } from '../edits.ts';
@@ -19,22 +18,20 @@ export const refresh: CommandSpec = {
   options: [
     { flags: '--online', description: 'renew snapshot and timestamp, due or not' },
     { flags: '--all', description: 'renew targets, snapshot and timestamp, due or not' },
-    { flags: '--root', description: 'draft the next root, with the same keys, when the root is due' },
     { flags: '--even-expired', description: 'renew what has expired too: you have made sure that it is what you published last' },
     ...keyOptions.slice(0, 1),
     ...repositoriesOptions,
     ...momentOptions,
     dryRunOption,
   ],
-  examples: ['gantry refresh && gantry sign && gantry publish', 'gantry refresh --dry-run --in 5d', 'gantry refresh --root && gantry sign'],
+  examples: ['gantry refresh && gantry sign && gantry publish', 'gantry refresh --dry-run --in 5d'],
   async run(context, _, options) {
     await refuseOptions(options);
     const now = await judgedAt(context, options);
     const session = await openWorkspaceSession(context, options);
     const { withWorkspaceLock } = await import('../../lib/workspace/workspace.ts');
     const dryRun = isSet(options, 'dryRun');
-    const work = async (): Promise<Outcome> =>
-      isSet(options, 'root') ? renewTheRoot(session, now, dryRun ? 'dry-run' : 'draft') : renew(context, session, now, options);
+    const work = async (): Promise<Outcome> => renew(context, session, now, options);
     return dryRun ? work() : withWorkspaceLock(session.workspace, work);
   },
 };
@@ -42,7 +39,7 @@ export const refresh: CommandSpec = {
 /** @throws GantryError `usage/option` */
 async function refuseOptions(options: OptionValues): Promise<void> {
   const { GantryError } = await import('../../lib/errors.ts');
-  const chosen = ['online', 'all', 'root'].filter((name) => isSet(options, name)).map((name) => `--${name}`);
+  const chosen = ['online', 'all'].filter((name) => isSet(options, name)).map((name) => `--${name}`);
   if (chosen.length > 1) {
     throw new GantryError('usage/option', `Cannot use ${chosen.join(' together with ')}: each says what to renew; expected one of them`, {
       option: chosen[1] ?? '',
@@ -125,30 +122,9 @@ function describePlan({ repository, state, renews, left, writes }: RefreshPlan, 
     }),
     ...(writes.length === 0 ? [] : [`  publishing writes ${writes.join(', ')}`]),
     ...left.map(({ role, expires, urgency }) => {
-      const command = role === 'root' ? 'gantry refresh --root' : 'gantry refresh where its keys are';
+      const command = role === 'root' ? 'gantry root expire' : 'gantry refresh where its keys are';
       const is = urgency === 'overdue' ? 'has expired' : 'is due';
       return paintResult('yellow', `  ${role} ${is} (${expires}) and stays as it is: ${command}`);
     }),
-  ];
-}
-
-async function renewTheRoot({ workspace }: WorkspaceSession, now: Date, mode: 'draft' | 'dry-run'): Promise<Outcome> {
-  const { renewRoot } = await import('../../lib/workspace/renew-root.ts');
-  const root = await renewRoot(workspace, { now, mode });
-  return {
-    json: { ...(mode === 'dry-run' ? { dryRun: true } : {}), root },
-    lines: describeRootRenewal(root, now, mode === 'draft' ? 'Drafted' : 'Would draft'),
-  };
-}
-
-function describeRootRenewal({ state, from, to }: RootRenewal, now: Date, verb: string): readonly string[] {
-  const when = ({ expires }: { readonly expires: string }): string => `${expires} (${formatWhen(new Date(expires), now)})`;
-  if (state === 'nothing' || to === undefined) return [`Root version ${from.version} is not due; it expires ${when(from)}.`];
-  return [
-    state === 'waits'
-      ? `Root version ${to.version} is drafted already; it expires ${when(to)}.`
-      : `${verb} root version ${to.version} with the keys of version ${from.version}; it expires ${when(to)}.`,
-    '',
-    ...(verb === 'Drafted' ? ['Next: gantry sign && gantry publish'] : ['Nothing was drafted.']),
   ];
 }

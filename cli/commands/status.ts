@@ -1,102 +1,115 @@
-import type { DraftStatus, NextStep, RepositoryStatus, Urgency, WorkspaceStatus } from '../../lib/publish/status.ts';
+import type { DraftStatus, RepositoryStatus, RoleStatus, WorkspaceStatus } from '../../lib/publish/status.ts';
 import type { MissingSignatures } from '../../lib/errors.ts';
 import type { Update } from '../../lib/release/manifest.ts';
 import type { RolloutStatus } from '../../lib/release/rollout-status.ts';
-import { EXIT } from '../exit-codes.ts';
-import { steerAgain } from '../edits.ts';
-import { keyOptions, storeOption } from '../options.ts';
 import type { CommandSpec } from '../program.ts';
-import { keysDirectoryOf, openWorkspaceSession } from '../session.ts';
-import { formatWhen } from '../ui/format.ts';
+import { readStanding, standingOptions, type Standing } from '../standing.ts';
+import { count, formatWhen } from '../ui/format.ts';
 import { describeRollout } from '../ui/rollout.ts';
 import { paintResult } from '../ui/style.ts';
 import { table } from '../ui/table.ts';
 
-const EXIT_OF: Readonly<Record<Urgency, number>> = { fine: EXIT.done, due: EXIT.due, overdue: EXIT.overdue };
-
-const NEXT: Readonly<Record<Exclude<NextStep, 'steer-again'>, string>> = {
-  'make-root': 'gantry root init --root NAMES --targets NAMES --snapshot NAMES --timestamp NAMES',
-  sign: 'gantry sign',
-  'wait-for-signatures': 'gantry sign where the missing keys are',
-  'add-release': 'gantry release add VERSION --boot FILE --root FILE --hash FILE',
-  publish: 'gantry publish',
-  refresh: 'gantry refresh && gantry sign && gantry publish',
-  nothing: 'nothing; hosts are served',
-};
-
 export const status: CommandSpec = {
   name: 'status',
+  arguments: [['[repository]', 'a live repository: the folder of timestamp.json, a directory or a URL (default: the workspace)']],
   summary: 'where things stand, what is due, what to do next',
-  description: 'Exits with 10 when a live role is due by policies/expiry.toml, with 11 when one has expired.',
-  options: [...keyOptions.slice(0, 1), storeOption],
-  examples: ['gantry status', 'gantry status --json || alert'],
-  async run(context, _, options) {
-    const { workspace, store } = await openWorkspaceSession(context, options);
-    const { readStatus } = await import('../../lib/publish/status.ts');
-    const { listKeyFiles } = await import('../../lib/keys/key-file.ts');
+  description:
+    'Exits with 10 when a live role is due by policies/expiry.toml, with 11 when one has expired. Of a live repository it says what its keys have signed, from a root that you trust.',
+  options: [
+    { flags: '--root <file>', description: 'with a repository: the root that is trusted (default: the roots of the workspace)' },
+    ...standingOptions,
+  ],
+  examples: [
+    'gantry status',
+    'gantry status --json || alert',
+    'gantry status --in 5d',
+    'gantry status https://updates.example.com/metal/x86_64 --root 1.root.json',
+  ],
+  async run(context, [place], options) {
+    if (place !== undefined) {
+      const { liveStatus } = await import('../live-status.ts');
+      return liveStatus(context, place, options);
+    }
+    const standing = await readStanding(context, options);
     const { rolloutStatus } = await import('../../lib/release/rollout-status.ts');
-    const keysDirectory = await keysDirectoryOf(context, options, workspace);
-    const atHand = new Set<string>(
-      (await listKeyFiles(keysDirectory)).filter(({ privatePath }) => privatePath !== undefined).map(({ keyId }) => keyId),
-    );
-    const found = await readStatus(workspace, store, {
-      now: context.now,
-      canSign: async (missing) => missing.some(({ candidates }) => candidates.some((keyId) => atHand.has(keyId))),
-    });
+    const { status: found, steps, exitCode } = standing;
+    const { actions: _actions, ...rest } = found;
+    const [first] = steps;
+    const nextCommand = first === undefined ? 'nothing; hosts are served' : (first.commands[0] ?? first.why);
     return {
-      json: { ...found, nextCommand: nextCommand(found) },
+      json: { ...rest, repositories: found.repositories.map(withoutCause), nextCommand, steps },
       lines: [
         ...describeRoot(found),
-        ...found.repositories.flatMap((repository) => describe(repository, context.now, rolloutStatus)),
+        ...found.repositories.flatMap((repository) => describe(repository, standing, rolloutStatus)),
         '',
-        `Next: ${nextCommand(found)}`,
+        `Next: ${nextCommand}`,
+        ...(steps.length > 1 ? [`${count(steps.length - 1, 'more step')}: gantry next`] : []),
       ],
-      exitCode: EXIT_OF[found.urgency],
+      exitCode,
     };
   },
 };
 
-function nextCommand({ next, repositories }: WorkspaceStatus): string {
-  if (next !== 'steer-again') return NEXT[next];
-  const [late] = repositories.flatMap(({ draft }) => draft?.late ?? []);
-  return late === undefined ? NEXT.sign : steerAgain(late);
+/** What programs are told of an error. */
+function withoutCause({ problem, ...rest }: RepositoryStatus): object {
+  return problem === undefined ? rest : { ...rest, problem: { code: problem.code, message: problem.message, details: problem.details } };
 }
 
-function describeRoot({ rootVersion, rootMissing }: WorkspaceStatus): readonly string[] {
+function describeRoot({ rootVersion, rootMissing, rootStale }: WorkspaceStatus): readonly string[] {
   return [
     rootVersion === undefined
       ? 'No root yet.'
       : `Root chain: ${rootVersion === 1 ? '1.root.json' : `1.root.json to ${rootVersion}.root.json`}`,
+    ...(rootStale === true ? ['A root is drafted under a number that is taken.'] : []),
     ...(rootMissing === undefined ? [] : [`A new root is drafted${missingText(rootMissing)}.`]),
   ];
 }
 
 function describe(
-  { repository, live, rootsWaiting, updates, draft }: RepositoryStatus,
-  now: Date,
+  { repository, live, rootsWaiting, rootsMissing, findings, updates, draft, problem }: RepositoryStatus,
+  { now, nameOf }: Standing,
   rolloutStatus: (update: Update, now: Date) => RolloutStatus,
 ): readonly string[] {
-  const rows = live.map(({ role, version, expires, urgency }) => [
+  return [
+    '',
+    paintResult('bold', `${repository.variant}/${repository.arch}`),
+    ...(problem === undefined ? [] : [paintResult('red', `  cannot be read: ${problem.message}`)]),
+    ...(live.length > 0 ? describeRoles(live, now, nameOf) : problem === undefined ? ['  nothing is published yet'] : []),
+    ...(updates.length === 0
+      ? []
+      : [`  releases: ${updates.map((update) => releaseText(update, rolloutStatus(update, now), now)).join('; ')}`]),
+    ...(findings.length === 0
+      ? []
+      : [`  ${count(findings.length, 'finding')}: ${[...new Set(findings.map(({ rule }) => rule))].join(', ')}; gantry lint shows all`]),
+    ...(rootsMissing.length === 0
+      ? []
+      : [paintResult('red', `  the store lacks ${rootsMissing.map((version) => `${version}.root.json`).join(', ')}`)]),
+    ...(rootsWaiting === 0 || live.length === 0 ? [] : [`  ${count(rootsWaiting, 'new root')} to be published`]),
+    ...(draft === undefined
+      ? []
+      : [`  draft: ${contentsOf(draft)}${missingText(draft.missing)}${stateOf(draft)}`, ...describeDeadline(draft, now)]),
+  ];
+}
+
+export function describeRoles(live: readonly RoleStatus[], now: Date, nameOf: Standing['nameOf']): readonly string[] {
+  const rows = live.map(({ role, version, expires, renewal, urgency, signedBy, need }) => [
     `  ${role}`,
     String(version),
     expires,
     paintResult(urgency === 'fine' ? 'green' : urgency === 'due' ? 'yellow' : 'red', formatWhen(new Date(expires), now)),
+    renewal.slice(0, 'YYYY-MM-DD'.length),
+    `${signedBy.length}/${need} ${signedBy.map(nameOf).join(', ')}`,
   ]);
-  return [
-    '',
-    paintResult('bold', `${repository.variant}/${repository.arch}`),
-    ...(rows.length === 0 ? ['  nothing is published yet'] : table(rows, { head: ['  live', 'version', 'expires', ''], right: [1] })),
-    ...(updates.length === 0
-      ? []
-      : [`  releases: ${updates.map((update) => releaseText(update, rolloutStatus(update, now), now)).join('; ')}`]),
-    ...(rootsWaiting === 0 || live.length === 0 ? [] : [`  ${rootsWaiting} new root(s) wait for publication`]),
-    ...(draft === undefined
-      ? []
-      : [
-          `  draft: ${draft.releases.length > 0 ? `release ${draft.releases.join(', ')}` : draft.edits ? 'changes to releases' : 'fresh expiry dates'}${missingText(draft.missing)}${draft.overtaken ? '; somebody else has published since' : ''}`,
-          ...describeDeadline(draft, now),
-        ]),
-  ];
+  return table(rows, { head: ['  live', 'version', 'expires', '', 'due', 'signed'], right: [1] });
+}
+
+function contentsOf({ releases, edits }: DraftStatus): string {
+  return releases.length > 0 ? `release ${releases.join(', ')}` : edits ? 'changes to releases' : 'fresh expiry dates';
+}
+
+function stateOf({ overtaken, conflict, expired }: DraftStatus): string {
+  if (conflict !== undefined) return `; somebody else has published since, and it does not fit: ${conflict}`;
+  return overtaken ? '; somebody else has published since' : expired ? '; it has expired before it was published' : '';
 }
 
 function describeDeadline({ publishBefore, late }: DraftStatus, now: Date): readonly string[] {

@@ -3,6 +3,7 @@ import { GantryError, quote } from '../errors.ts';
 import type { Offer } from '../release/lint.ts';
 import { parseManifest } from '../release/manifest.ts';
 import { MANIFEST_PATH } from '../repository/draft.ts';
+import type { PublishedRoles } from '../repository/trusted.ts';
 import { sha256Hex } from '../tuf/hash.ts';
 import { readSignedRole } from '../tuf/role.ts';
 import { TargetPath } from '../tuf/target-path.ts';
@@ -92,6 +93,13 @@ async function readDelegated(
     waiting.push(...(file.role.delegations?.roles ?? []).map((child) => child.name));
   }
   return found;
+}
+
+/** What `timestamp.json` leads to, as it is there: nothing is verified. @throws GantryError `store/missing`, `tuf/…` */
+export async function readSnapshotTree(read: ReadFile): Promise<PublishedRoles> {
+  const timestamp = readSignedRole(await need(read, 'timestamp.json'), 'timestamp');
+  const snapshot = readSignedRole(await need(read, `${timestamp.role.meta['snapshot.json'].version}.snapshot.json`), 'snapshot');
+  return { timestamp, snapshot, targets: await readTargets(read, snapshot, 'targets') };
 }
 
 async function need(read: ReadFile, name: string): Promise<Uint8Array> {
