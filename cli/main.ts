@@ -30,10 +30,17 @@ export async function main(args: readonly string[]): Promise<void> {
 
 async function run(args: readonly string[], context: Context): Promise<Outcome | undefined> {
   let outcome: Outcome | undefined;
-  const program = buildProgram(context, (result) => {
+  const shown: string[] = [];
+  const onOutcome = (result: Outcome): void => {
     outcome = result;
-  });
-  await program.parseAsync(args, { from: 'user' });
+  };
+  try {
+    await buildProgram(context, onOutcome, shown).parseAsync(args, { from: 'user' });
+  } catch (error) {
+    if (!context.json || !isHelp(error) || error.exitCode !== 0) throw error;
+    const text = shown.join('').trimEnd();
+    return { json: error.code === 'commander.version' ? { version: text } : { help: text }, lines: [] };
+  }
   return outcome;
 }
 

@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { commands } from './commands/index.ts';
 import type { Context } from './context.ts';
 import { globalOptions } from './options.ts';
-import { throwUsageErrors } from './usage.ts';
+import { throwUsageErrors, type Shown } from './usage.ts';
 
 /** What a command has to say in the end. */
 export interface Outcome {
@@ -19,8 +19,8 @@ export interface Outcome {
 
 export type OptionValues = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
-/** Words that a shell's completion asks for: the workspace's wave policies, or the versions of its releases. */
-export type Completed = 'policies' | 'versions';
+/** Words that a shell's completion asks for: the workspace's wave policies, the versions of its releases, or what can be explained. */
+export type Completed = 'policies' | 'versions' | 'findings';
 
 /**
  * A command as data. Its file imports nothing heavy: `run` imports what it needs when it is called, so that
@@ -54,7 +54,7 @@ export interface OptionSpec {
   readonly repeat?: true;
 }
 
-export function buildProgram(context: Context, onOutcome: (outcome: Outcome) => void): Command {
+export function buildProgram(context: Context, onOutcome: (outcome: Outcome) => void, shown: Shown = []): Command {
   const program = new Command('gantry')
     .description('Signs, publishes and delivers image-based operating-system updates through The Update Framework.')
     .version(packageVersion(), '--version', 'print the version')
@@ -62,30 +62,35 @@ export function buildProgram(context: Context, onOutcome: (outcome: Outcome) => 
     .helpCommand('help [command]', 'show help of a command')
     .configureHelp({ showGlobalOptions: true })
     .addHelpText('after', '\nNew here? gantry demo shows the whole job in ten seconds.');
-  throwUsageErrors(program, context);
+  throwUsageErrors(program, context, shown);
   for (const option of globalOptions) addOption(program, option);
-  for (const spec of commands) add(program, spec, context, onOutcome);
+  for (const spec of commands) add(program, spec, context, { onOutcome, shown });
   return program;
 }
 
-function add(parent: Command, spec: CommandSpec, context: Context, onOutcome: (outcome: Outcome) => void): void {
+interface Listeners {
+  readonly onOutcome: (outcome: Outcome) => void;
+  readonly shown: Shown;
+}
+
+function add(parent: Command, spec: CommandSpec, context: Context, on: Listeners): void {
   const command = parent
     .command(spec.name)
     .summary(spec.summary)
     .description(spec.description ?? spec.summary)
     .helpOption('-h, --help', 'show help');
-  throwUsageErrors(command, context);
+  throwUsageErrors(command, context, on.shown);
   for (const [notation, description, choices] of spec.arguments ?? []) {
     const argument = command.createArgument(notation, description);
     command.addArgument(choices === undefined ? argument : argument.choices([...choices]));
   }
   for (const option of spec.options ?? []) addOption(command, option);
   if (spec.examples !== undefined) command.addHelpText('after', `\nExamples:\n${spec.examples.map((line) => `  $ ${line}`).join('\n')}`);
-  for (const verb of spec.subcommands ?? []) add(command, verb, context, onOutcome);
+  for (const verb of spec.subcommands ?? []) add(command, verb, context, on);
   const { run } = spec;
   if (run === undefined) return;
   command.action(async () => {
-    onOutcome(await run(context, command.args, command.optsWithGlobals<OptionValues>()));
+    on.onOutcome(await run(context, command.args, command.optsWithGlobals<OptionValues>()));
   });
 }
 

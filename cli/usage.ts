@@ -5,11 +5,17 @@ import { GantryError } from '../lib/errors.ts';
 /** A noun without a verb: commander has printed the help of the noun on stderr. */
 const HELP_INSTEAD = 'commander.help';
 
+/** What commander would have printed on stdout: programs get it in one object. */
+export type Shown = string[];
+
 /** Keeps commander from printing errors and ending the process: main.ts does both, in one form. */
-export function throwUsageErrors(command: Command, { json }: { readonly json: boolean }): void {
+export function throwUsageErrors(command: Command, { json }: { readonly json: boolean }, shown: Shown): void {
   command
     .showSuggestionAfterError(true)
-    .configureOutput({ outputError: () => undefined, ...(json ? { writeErr: () => undefined } : {}) })
+    .configureOutput({
+      outputError: () => undefined,
+      ...(json ? { writeErr: () => undefined, writeOut: (text) => void shown.push(text) } : {}),
+    })
     .exitOverride((error) => {
       throw error.exitCode === 0 || error.code === HELP_INSTEAD ? error : usageError(command, error.message);
     });

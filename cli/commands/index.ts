@@ -6,6 +6,7 @@ import { completion } from './completion.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { download } from './download.ts';
+import { explain } from './explain.ts';
 import { gc } from './gc.ts';
 import { draft } from './draft.ts';
 import { image } from './image.ts';
@@ -42,6 +43,7 @@ export const commands: readonly CommandSpec[] = [
   gc,
   lint,
   doctor,
+  explain,
   serve,
   verify,
   download,

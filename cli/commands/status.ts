@@ -98,7 +98,7 @@ export function describeRoles(live: readonly RoleStatus[], now: Date, nameOf: St
     expires,
     paintResult(urgency === 'fine' ? 'green' : urgency === 'due' ? 'yellow' : 'red', formatWhen(new Date(expires), now)),
     renewal.slice(0, 'YYYY-MM-DD'.length),
-    `${signedBy.length}/${need} ${signedBy.map(nameOf).join(', ')}`,
+    `${signedBy.length} (needs ${need}): ${signedBy.map(nameOf).toSorted().join(', ')}`,
   ]);
   return table(rows, { head: ['  live', 'version', 'expires', '', 'due', 'signed'], right: [1] });
 }

@@ -64,6 +64,7 @@ function completedOption({ flags, description, choices = [], completes }: Option
 /** What prints them, one a line, in any shell; nothing outside a workspace. */
 const LOOKUPS: Readonly<Record<Completed, string>> = {
   policies: String.raw`ls policies/waves 2>/dev/null | sed -n 's/\.toml$//p'`,
+  findings: 'gantry explain 2>/dev/null',
   versions: `gantry release list 2>/dev/null | awk 'NR > 1 { print $3 }' | sort -u`,
 };
 

@@ -199,3 +199,9 @@ export function hintFor<C extends ErrorCode>(error: GantryError<C>): string | un
   const hint: Hint<C> = HINTS[error.code];
   return typeof hint === 'function' ? hint(error.details) : hint;
 }
+
+/** The hint of a code, where it is the same in every case. */
+export function plainHint(code: ErrorCode): string | undefined {
+  const hint = HINTS[code];
+  return typeof hint === 'string' ? hint : undefined;
+}

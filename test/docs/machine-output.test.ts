@@ -74,6 +74,8 @@ const RUNS: Readonly<
   'publish --dry-run': {},
   publish: {},
   status: {},
+  next: {},
+  explain: { args: () => ['migration-gap'] },
   'release list': {},
   'release show': { args: () => ['1.0.0'] },
   'release lint': {},
