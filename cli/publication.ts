@@ -1,5 +1,6 @@
 /** Publishing several repositories, each by itself, and looking at the result: what `gantry publish` does and says. */
 import { GantryError, isGantryError } from '../lib/errors.ts';
+import type { Judgement } from '../lib/publish/live-state.ts';
 import type { Look, LookDepth } from '../lib/publish/look.ts';
 import type { PlannedWrite, PublicationPlan } from '../lib/publish/plan.ts';
 import type { Publication, PublishOptions } from '../lib/publish/publish.ts';
@@ -29,6 +30,7 @@ export interface PublishingOptions {
   readonly depth: LookDepth;
   readonly writers: 'single' | 'several';
   readonly others: 'refused' | 'allowed';
+  readonly judgement: Judgement;
 }
 
 interface Done {
@@ -50,11 +52,13 @@ export async function publishAll(
   const declined: RepositoryName[] = [];
   for (const job of jobs) {
     const plan = await job.plan();
-    if (options.depth !== 'none') await lookBefore(context, session, job.repository);
+    if (options.depth !== 'none') await lookBefore(context, session, job.repository, options.judgement);
     if (await mayPublishRoots(context, plan)) wanted.push(job);
     else declined.push(job.repository);
   }
   if (options.writers === 'single') await sayWhatIsLost(context);
+  if (options.judgement === 'recover')
+    context.note('Until the last write is done hosts refuse what they see, and keep the system that they run.');
   const done: Done[] = [];
   const plans: PublicationPlan[] = [];
   for (const job of wanted) {
@@ -91,7 +95,8 @@ export async function publishAll(
   };
 }
 
-async function publishOne(context: Context, job: Job, { concurrency, writers, others }: PublishingOptions): Promise<Publication> {
+async function publishOne(context: Context, job: Job, options: PublishingOptions): Promise<Publication> {
+  const { concurrency, writers, others, judgement } = options;
   const bars = uploadProgress(context);
   try {
     return await job.publish({
@@ -99,6 +104,7 @@ async function publishOne(context: Context, job: Job, { concurrency, writers, ot
       concurrency,
       writers,
       others,
+      judgement,
       signal: context.signal,
       onProbe: () => context.note('Looking whether this store keeps conditional writes; it is remembered for a week.'),
       onProgress: (write, bytes) => bars.at(write, bytes),
@@ -125,11 +131,16 @@ function withOthers(error: unknown, failed: Job, wanted: readonly Job[], done: r
   return new GantryError(error.code, `${error.message}\n${states.join('; ')}`, error.details, { cause: error });
 }
 
-async function lookBefore(context: Context, { workspace, store }: WorkspaceSession, repository: RepositoryName): Promise<void> {
+async function lookBefore(
+  context: Context,
+  { workspace, store }: WorkspaceSession,
+  repository: RepositoryName,
+  judgement: Judgement,
+): Promise<void> {
   if (workspace.config.url === undefined) return;
   const { refuseWrongUrl } = await import('../lib/publish/look.ts');
   const { readLive } = await import('../lib/publish/live.ts');
-  await refuseWrongUrl(workspace, await readLive(workspace, store, repository), context.signal);
+  await refuseWrongUrl(workspace, await readLive(workspace, store, repository, judgement), context.signal);
 }
 
 async function lookAfter(

@@ -6,6 +6,7 @@ import { describePlans, publishAll, rolloutsOf, withoutBytes, type Job } from '.
 import { openWorkspaceSession, type WorkspaceSession } from '../session.ts';
 import { count } from '../ui/format.ts';
 import type { LookDepth } from '../../lib/publish/look.ts';
+import type { BeginOptions } from '../../lib/publish/publish.ts';
 
 const PLAN_MAX_BYTES = 256 << 20;
 
@@ -27,6 +28,10 @@ export const publish: CommandSpec = {
     {
       flags: '--single-writer',
       description: 'publish to a store that does not keep conditional writes: nobody else may publish meanwhile',
+    },
+    {
+      flags: '--recover',
+      description: 'a key was stolen: publish a root that drops it together with the roles that replace what it signed',
     },
     { flags: '--beside-others', description: 'begin a repository where objects lie that no repository has' },
     ...keyOptions,
@@ -60,8 +65,11 @@ export const publish: CommandSpec = {
   },
 };
 
-function beginning(options: OptionValues): { readonly others: 'refused' | 'allowed' } {
-  return { others: isSet(options, 'besideOthers') ? 'allowed' : 'refused' };
+function beginning(options: OptionValues): Required<BeginOptions> {
+  return {
+    others: isSet(options, 'besideOthers') ? 'allowed' : 'refused',
+    judgement: isSet(options, 'recover') ? 'recover' : 'strict',
+  };
 }
 
 /** One for every repository in which something waits; for all of them when nothing does: then they are live already. */
@@ -71,7 +79,8 @@ async function draftJobs(context: Context, session: WorkspaceSession, options: O
   const isChosen = textOption(options, 'variant') !== undefined || textOption(options, 'arch') !== undefined;
   const candidates = isChosen ? await repositoriesOf(session, options) : workspace.config.repositories;
   const waiting = [];
-  for (const repository of candidates) if (await hasSomethingToPublish(workspace, store, repository)) waiting.push(repository);
+  for (const repository of candidates)
+    if (await hasSomethingToPublish(workspace, store, repository, beginning(options))) waiting.push(repository);
   const signAgain = await signerOf(context, session, options);
   return (waiting.length > 0 && !isChosen ? waiting : candidates).map((repository) => ({
     repository,

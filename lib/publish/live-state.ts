@@ -27,6 +27,9 @@ const MAX_BYTES = { root: 512_000, timestamp: 16_384, snapshot: 1 << 20, targets
 /** An object that is replaced while it is read may come with the digest of another version, once. */
 const MAX_READS = 3;
 
+/** `recover`: what is live may be signed by keys that the newest root has dropped, because a person who replaces stolen keys says so. */
+export type Judgement = 'strict' | 'recover';
+
 export interface LiveState {
   readonly repository: RepositoryName;
   readonly trusted: TrustedRepository;
@@ -45,7 +48,13 @@ export interface LiveState {
  * @param seen what this workspace saw live last
  * @throws GantryError `store/…`, `tuf/threshold`, `repository/…`, `publish/rolled-back`, `publish/no-manifest`
  */
-export async function readLiveState(store: Store, repository: RepositoryName, chain: RootChain, seen?: SeenVersions): Promise<LiveState> {
+export async function readLiveState(
+  store: Store,
+  repository: RepositoryName,
+  chain: RootChain,
+  seen?: SeenVersions,
+  judgement: Judgement = 'strict',
+): Promise<LiveState> {
   const { chain: known, stored } = await followRoots(store, repository, chain);
   const timestamp = await readObject(store, pathOf(repository, 'timestamp.json'), MAX_BYTES.timestamp);
   if (timestamp === undefined) {
@@ -58,9 +67,8 @@ export async function readLiveState(store: Store, repository: RepositoryName, ch
     };
   }
   const published = await readRoles(store, repository, timestamp.bytes);
-  const liveRoot = known.roots.find(({ role }) => role.version === stored) ?? known.latest;
   const manifest = await readManifest(store, published);
-  const trusted = trustRepository(known, manifest, { root: liveRoot.role, published });
+  const trusted = trustLive(known, stored, judgement, (root) => trustRepository(known, manifest, { root, published }));
   const live = versionsOf(published);
   refuseRolledBack(seen, { root: stored, ...live });
   return {
@@ -71,6 +79,23 @@ export async function readLiveState(store: Store, repository: RepositoryName, ch
     ...(timestamp.modified === undefined ? {} : { publishedAt: timestamp.modified }),
     versions: await freeVersions(store, repository, live),
   };
+}
+
+/** Cut off between a root that drops keys and the roles under it, the store has the one without the others. */
+function trustLive(
+  { roots, latest }: RootChain,
+  stored: number,
+  judgement: Judgement,
+  trust: (root: Root) => TrustedRepository,
+): TrustedRepository {
+  const liveRoot = roots.find(({ role }) => role.version === stored) ?? latest;
+  const before = roots.find(({ role }) => role.version === liveRoot.role.version - 1);
+  try {
+    return trust(liveRoot.role);
+  } catch (error) {
+    if (judgement === 'strict' || before === undefined || !isGantryError(error, 'tuf/threshold')) throw error;
+    return trust(before.role);
+  }
 }
 
 function pathOf({ variant, arch }: RepositoryName, file: string): StorePath {

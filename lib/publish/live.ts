@@ -9,16 +9,21 @@ import { neededObjects, readDraft, readSeenVersions, removeDraft, saveSeenVersio
 import { keepOnlyObjects } from '../workspace/objects.ts';
 import { requireRootChain, saveRootChain } from '../workspace/root-files.ts';
 import type { Workspace } from '../workspace/workspace.ts';
-import { readLiveState, versionsOf, type LiveState } from './live-state.ts';
+import { readLiveState, versionsOf, type Judgement, type LiveState } from './live-state.ts';
 
 /**
  * Reads and verifies. Nothing in the workspace changes, so it needs no lock.
  *
  * @throws GantryError `workspace/no-root`, and whatever `readLiveState` throws
  */
-export async function readLive(workspace: Workspace, store: Store, repository: RepositoryName): Promise<LiveState> {
+export async function readLive(
+  workspace: Workspace,
+  store: Store,
+  repository: RepositoryName,
+  judgement: Judgement = 'strict',
+): Promise<LiveState> {
   const chain = await requireRootChain(workspace);
-  return readLiveState(store, repository, chain, await readSeenVersions(workspace, store.description, repository));
+  return readLiveState(store, repository, chain, await readSeenVersions(workspace, store.description, repository), judgement);
 }
 
 export interface Current {
@@ -28,8 +33,13 @@ export interface Current {
 }
 
 /** What is live, and what waits. Nothing in the workspace changes, so it needs no lock. */
-export async function readCurrent(workspace: Workspace, store: Store, repository: RepositoryName): Promise<Current> {
-  const live = await readLive(workspace, store, repository);
+export async function readCurrent(
+  workspace: Workspace,
+  store: Store,
+  repository: RepositoryName,
+  judgement: Judgement = 'strict',
+): Promise<Current> {
+  const live = await readLive(workspace, store, repository, judgement);
   const draft = await readDraft(workspace, repository);
   return draft === undefined || isPublished(draft, live.trusted) ? { live } : { live, draft };
 }
@@ -58,8 +68,13 @@ export function standingOf({ live, draft }: Current): Standing {
  * The same for whoever holds the workspace's lock and is about to change something: roots that somebody else published join the
  * workspace's chain, the versions become the least that will be believed next time, and a draft that is live is forgotten.
  */
-export async function takeCurrent(workspace: Workspace, store: Store, repository: RepositoryName): Promise<Current> {
-  const current = await readCurrent(workspace, store, repository);
+export async function takeCurrent(
+  workspace: Workspace,
+  store: Store,
+  repository: RepositoryName,
+  judgement: Judgement = 'strict',
+): Promise<Current> {
+  const current = await readCurrent(workspace, store, repository, judgement);
   const { live, draft } = current;
   await saveRootChain(workspace, live.trusted.chain);
   const { published } = live.trusted;

@@ -14,7 +14,7 @@ import { tufDate } from '../tuf/date.ts';
 import { TargetPath } from '../tuf/target-path.ts';
 import type { Root, Sha256Hex, SignedRole, TargetFile } from '../tuf/types.ts';
 import type { RepositoryName } from '../workspace/config.ts';
-import { versionsOf, type LiveState } from './live-state.ts';
+import { versionsOf, type Judgement, type LiveState } from './live-state.ts';
 
 export interface PlannedWrite {
   readonly kind: 'root' | 'target' | 'role' | 'timestamp';
@@ -57,14 +57,22 @@ const BINARY_TYPE = 'application/octet-stream';
  * @param notAfter the deadline of the changes, when they have one
  * @throws GantryError `repository/root-transition`
  */
-export function planPublication(live: LiveState, signed?: SignedRepository, notAfter?: Date): PublicationPlan {
+export function planPublication(
+  live: LiveState,
+  signed?: SignedRepository,
+  notAfter?: Date,
+  judgement: Judgement = 'strict',
+): PublicationPlan {
   const { repository } = live;
   const before = live.trusted.manifest;
   const after = signed?.manifest === undefined ? before : parseManifest(signed.manifest);
   return {
     repository,
     base: baseOf(live),
-    writes: [...rootWrites(live), ...(signed === undefined ? [] : [...targetWrites(live, signed), ...roleWrites(live, signed)])],
+    writes: [
+      ...rootWrites(live, judgement === 'recover' ? signed : undefined),
+      ...(signed === undefined ? [] : [...targetWrites(live, signed), ...roleWrites(live, signed)]),
+    ],
     ...(notAfter === undefined ? {} : { notAfter }),
     changed: changedUpdates(before, after),
     removed: before.updates.filter((update) => !after.updates.some((one) => isSame(one, update))),
@@ -101,11 +109,16 @@ export function refuseTooLate({ repository, notAfter }: PublicationPlan, now: Da
   );
 }
 
-/** A new root is live once it is stored, so every live role must verify under it as well (design D6). */
-function rootWrites(live: LiveState): readonly PlannedWrite[] {
-  const { chain, published } = live.trusted;
+/**
+ * A new root is live once it is stored, so every live role must verify under it as well (design D6); where keys were stolen, those roles
+ * that replace them in this publication.
+ */
+function rootWrites(live: LiveState, replacing: SignedRepository | undefined): readonly PlannedWrite[] {
+  const { chain } = live.trusted;
+  const published = replacing?.roles ?? live.trusted.published;
   const pending = chain.roots.filter(({ role }) => role.version > live.rootsStored);
-  for (const { role: root } of pending) {
+  const judged = replacing === undefined ? pending : pending.slice(-1);
+  for (const { role: root } of judged) {
     for (const name of ['timestamp', 'snapshot', 'targets'] as const) {
       const file = published?.[name];
       if (file !== undefined) refuseStranding(root, name, file);

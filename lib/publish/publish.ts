@@ -10,7 +10,7 @@ import { readDraft, saveDraft, saveSeenVersions } from '../workspace/draft-files
 import { openObject } from '../workspace/objects.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { applyPublication, type AppliedWrite } from './apply.ts';
-import { versionsOf, type LiveState } from './live-state.ts';
+import { versionsOf, type Judgement, type LiveState } from './live-state.ts';
 import { forgetDraft, readCurrent, readLive, takeCurrent, type Current } from './live.ts';
 import { overtakenBy } from './overtaken.ts';
 import { baseOf, planPublication, refuseTooLate, type PlannedWrite, type PublicationPlan } from './plan.ts';
@@ -19,10 +19,12 @@ import { refuseForeignObjects, refuseLostTargets, refuseMissingObjects } from '.
 import { provenStore, type WritersOptions } from './proven.ts';
 import { redraft } from './sign.ts';
 
-/** Whether a repository may be begun beside objects that no repository has. */
+/** What is refused unless somebody says so: to begin a repository beside objects that no repository has, and to strand hosts for a moment. */
 export interface BeginOptions {
   /** `refused` by default. */
   readonly others?: 'refused' | 'allowed';
+  /** `recover`: a root may drop keys with which live roles are signed, when this publication replaces those roles. `strict` by default. */
+  readonly judgement?: Judgement;
 }
 
 export interface PublishOptions extends WritersOptions, BeginOptions {
@@ -46,8 +48,13 @@ export interface Publication {
 const MAX_NUMBERS_TRIED = 5;
 
 /** True when a draft or a root waits for this repository, or a draft that is live lies there: its publisher was cut off. */
-export async function hasSomethingToPublish(workspace: Workspace, store: Store, repository: RepositoryName): Promise<boolean> {
-  const live = await readLive(workspace, store, repository);
+export async function hasSomethingToPublish(
+  workspace: Workspace,
+  store: Store,
+  repository: RepositoryName,
+  { judgement }: BeginOptions = {},
+): Promise<boolean> {
+  const live = await readLive(workspace, store, repository, judgement);
   return (await readDraft(workspace, repository)) !== undefined || live.trusted.chain.latest.role.version > live.rootsStored;
 }
 
@@ -65,7 +72,7 @@ export async function planRepository(
   now: Date,
   options: BeginOptions = {},
 ): Promise<PublicationPlan> {
-  const prepared = prepare(workspace, await readCurrent(workspace, store, repository), now);
+  const prepared = prepare(workspace, await readCurrent(workspace, store, repository, options.judgement), now, options);
   await refuseForNow(store, prepared, now, options);
   return prepared.plan;
 }
@@ -106,13 +113,13 @@ export async function publishRepository(
   let conflict: GantryError<'publish/conflict'> | undefined;
   let plannedFrom: StoreVersion | undefined;
   for (let tried = 1; ; tried += 1) {
-    const current = await takeCurrent(workspace, store, repository);
+    const current = await takeCurrent(workspace, store, repository, options.judgement);
     // Between the look behind a conflict and this one somebody else may have published, and signing again was on top of that.
     if (conflict !== undefined && current.live.timestampVersion !== plannedFrom) {
       throw await overtakenBy(workspace, current.live, conflict.details, conflict);
     }
     plannedFrom = current.live.timestampVersion;
-    const prepared = prepare(workspace, current, options.now);
+    const prepared = prepare(workspace, current, options.now, options);
     if (prepared.plan.writes.length === 0) {
       await forgetDraft(workspace, repository);
       return { plan: prepared.plan, applied: [] };
@@ -121,7 +128,7 @@ export async function publishRepository(
       return await carryOut(workspace, store, prepared, options);
     } catch (error) {
       if (prepared.draft === undefined || !isGantryError(error, 'publish/conflict')) throw error;
-      const live = await readLive(workspace, store, repository);
+      const live = await readLive(workspace, store, repository, options.judgement);
       const redrafted = await draftAgain(workspace, live, prepared.draft, options.now);
       const numberTaken = live.timestampVersion === prepared.live.timestampVersion;
       if (!numberTaken) throw await overtakenBy(workspace, live, error.details, error);
@@ -207,10 +214,10 @@ interface Prepared {
   readonly signed: SignedRepository | undefined;
 }
 
-function prepare(workspace: Workspace, { live, draft }: Current, now: Date): Prepared {
+function prepare(workspace: Workspace, { live, draft }: Current, now: Date, { judgement }: BeginOptions = {}): Prepared {
   const signed = draft === undefined ? undefined : finishDraft(draft, live.trusted);
   if (draft !== undefined) assertDraftHolds(draft, live.trusted, { now, policy: workspace.expiry });
-  const plan = planPublication(live, signed, draft === undefined ? undefined : deadlineOf(draft.changes));
+  const plan = planPublication(live, signed, draft === undefined ? undefined : deadlineOf(draft.changes), judgement);
   return { plan, live, draft, signed };
 }
 
