@@ -2,6 +2,7 @@
 import type { CommandSpec } from '../program.ts';
 import { cache } from './cache.ts';
 import { ceremony } from './ceremony.ts';
+import { clone } from './clone.ts';
 import { completion } from './completion.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
@@ -47,5 +48,6 @@ export const commands: readonly CommandSpec[] = [
   serve,
   verify,
   download,
+  clone,
   completion,
 ];

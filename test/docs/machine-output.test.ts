@@ -85,6 +85,8 @@ const RUNS: Readonly<
   'verify --targets': { args: ({ url }) => [url, '--root', '1.root.json'] },
   doctor: { args: ({ url }) => [url] },
   download: { args: ({ url, target }) => [url, target, '--root', '1.root.json', '--output', 'downloaded'] },
+  'clone --dry-run': { args: ({ url }) => [url, '../copy', '--root', '1.root.json'] },
+  clone: { args: ({ url }) => [url, '../copy', '--root', '1.root.json'] },
   'release path': {
     first: [['release', 'add', '1.1.0', ...IMAGES, '--wave-policy', 'default-waves'], ['sign'], ['publish']],
     args: () => ['1.0.0', '1.1.0'],
