@@ -14,7 +14,7 @@ interface Scene {
   readonly cwd: string;
   readonly repository: PublishedRepository;
   readonly server: HostileServer;
-  clone(...args: readonly string[]): Promise<CliResult>;
+  readonly clone: (...args: readonly string[]) => Promise<CliResult>;
 }
 
 async function scene(t: TestContext): Promise<Scene> {
