@@ -5,6 +5,7 @@ import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { RepositoryClient } from '../../lib/client/index.ts';
+import { assertSameBytes } from '../support/bytes.ts';
 import { bytesOf, downloadScene, FOREIGN, FRAMED, LZ4, MIB, PLAIN, RAW, type DownloadScene } from '../support/download-scene.ts';
 import { flipBit } from '../support/hostile-server.ts';
 import { mirrorScene } from '../support/mirror-scene.ts';
@@ -24,10 +25,10 @@ test('download() writes the image in every format, and tells what it did', async
       receivedBytes: target.lengthBytes,
       keptBytes: 0,
     });
-    assert.deepEqual(await readFile(file), RAW, name);
+    assertSameBytes(await readFile(file), RAW, name);
     assert.equal((await stat(file)).mode & 0o777, 0o644);
     assert.deepEqual((await client.download(target, file)).writtenBytes, target.lengthBytes);
-    assert.deepEqual(await readFile(file), bytesOf(simulator, name), name);
+    assertSameBytes(await readFile(file), bytesOf(simulator, name), name);
   }
   const empty = join(host.directory, 'empty');
   await client.download(await client.target('empty'), empty);
@@ -50,12 +51,12 @@ test('download() drops the mirror that alters a frame, and fetches that frame al
     const target = await client.target(FRAMED);
     const file = join(scene.directory, 'out');
     const { receivedBytes } = await client.download(target, file, { form });
-    assert.deepEqual(await readFile(file), form === 'image' ? RAW : bytesOf(scene.simulator, FRAMED));
+    assertSameBytes(await readFile(file), form === 'image' ? RAW : bytesOf(scene.simulator, FRAMED));
     assert.match(client.notices.join('\n'), /is not asked again: .*SHA-256 of frame 3/u);
     // The altered frame, and what came behind it on the same connection.
     assert.ok((honest.asked[0]?.from ?? 0) > 3 * MIB, JSON.stringify(honest.asked));
     assert.ok(receivedBytes < target.lengthBytes + 1.3 * MIB, String(receivedBytes));
-    assert.deepEqual(await collectFrom(scene, client), bytesOf(scene.simulator, FRAMED));
+    assertSameBytes(await collectFrom(scene, client), bytesOf(scene.simulator, FRAMED));
   }
 });
 
@@ -99,7 +100,7 @@ test('download() writes a slot in place, never beyond the image, and goes on in 
     const client = await scene.restarted();
     const report = await client.download(await client.target(name), slot, options);
     assert.equal(report.writtenBytes, RAW.length);
-    assert.deepEqual(await readFile(slot), Buffer.concat([RAW, tail]), name);
+    assertSameBytes(await readFile(slot), Buffer.concat([RAW, tail]), name);
     assert.equal((await stat(slot)).ino, ino);
     assert.ok((honest.asked[0]?.from ?? 0) > 3 * MIB, `${name}: ${JSON.stringify(honest.asked)}`);
     assert.deepEqual((await readdir(scene.directory)).toSorted(), ['out', 'state']);
@@ -120,7 +121,7 @@ test('download() refuses a slot that is too small or no place for bytes, before 
     await assert.rejects(download, { code: 'files/not-writable', message: /expected room for all/u });
     assert.ok(!scene.servers[0].requests.includes(scene.simulator.targetFile(name)));
   }
-  assert.deepEqual(await readFile(slot), Buffer.alloc(RAW.length - 1, 5));
+  assertSameBytes(await readFile(slot), Buffer.alloc(RAW.length - 1, 5));
   const target = await client.target(PLAIN);
   await assert.rejects(client.download(target, join(scene.directory, 'none'), { write: 'in-place' }), { code: 'files/missing' });
   const folder = join(scene.directory, 'folder');
@@ -136,7 +137,7 @@ test('two downloads to one file wait for each other', async (t) => {
   const file = join(scene.directory, 'out');
   const clients = await Promise.all([scene.restarted(), scene.restarted(), scene.restarted()]);
   await Promise.all(clients.map(async (client) => client.download(await client.target(FRAMED), file, { form: 'image' })));
-  assert.deepEqual(await readFile(file), RAW);
+  assertSameBytes(await readFile(file), RAW);
   assert.deepEqual((await readdir(scene.directory)).toSorted(), ['out', 'state']);
 });
 
@@ -154,7 +155,7 @@ test('download() takes a part to other connections when one is slower than the d
   const file = join(scene.host.directory, 'out');
   const target = await client.target(FRAMED);
   const { receivedBytes } = await client.download(target, file);
-  assert.deepEqual(await readFile(file), Buffer.from(simulator.targets.get(FRAMED)?.bytes ?? []));
+  assertSameBytes(await readFile(file), Buffer.from(simulator.targets.get(FRAMED)?.bytes ?? []));
   assert.ok(slow.asked.length > 1, 'nobody helped');
   // Where one stops and the other begins, a little may be on its way already.
   assert.ok(receivedBytes < target.lengthBytes + 8 * MIB, String(receivedBytes));

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { chmod, readFile, readdir, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { assertSameBytes } from '../support/bytes.ts';
 import { broken, bytesOf, downloadScene, FRAMED, leftBy, MIB, PLAIN, RAW } from '../support/download-scene.ts';
 import { rangeServer } from '../support/range-server.ts';
 
@@ -16,7 +17,7 @@ test('download() goes on at another mirror, whatever its ETag is', async (t) => 
     const client = await scene.open();
     await client.refresh();
     await client.download(await client.target(name), file);
-    assert.deepEqual(await readFile(file), bytesOf(scene.simulator, name), name);
+    assertSameBytes(await readFile(file), bytesOf(scene.simulator, name), name);
     const [only = assert.fail()] = other.asked;
     assert.deepEqual([other.asked.length, only.ifRange], [1, undefined]);
     assert.ok(only.from > 3 * MIB && only.from <= 4 * MIB + 5000, `${name} from ${only.from}`);
@@ -35,7 +36,7 @@ test('download() asks the same mirror with its ETag, and begins anew when that h
     scene.servers[0].lies.set(scene.simulator.targetFile(name), changed.lie);
     const client = await scene.restarted();
     await client.download(await client.target(name), file);
-    assert.deepEqual(await readFile(file), bytesOf(scene.simulator, name), name);
+    assertSameBytes(await readFile(file), bytesOf(scene.simulator, name), name);
     assert.equal(changed.asked[0]?.ifRange, ifRange);
     assert.ok((changed.asked[0]?.from ?? 0) > 3 * MIB);
     if (froms !== undefined)
@@ -57,7 +58,7 @@ test('download() begins anew once when what was kept does not fit what comes, an
   scene.servers[0].lies.set(scene.simulator.targetFile(PLAIN), honest.lie);
   const client = await scene.restarted();
   await client.download(await client.target(PLAIN), file);
-  assert.deepEqual(await readFile(file), RAW);
+  assertSameBytes(await readFile(file), RAW);
   assert.deepEqual(
     honest.asked.map(({ from }) => from),
     [4 * MIB, 0],
@@ -90,7 +91,7 @@ test('download() fetches a kept frame again when it is not what is signed, it al
     scene.servers[0].lies.set(scene.simulator.targetFile(FRAMED), honest.lie);
     const client = await scene.restarted();
     const { keptBytes, receivedBytes } = await client.download(await client.target(FRAMED), file, { form });
-    assert.deepEqual(await readFile(file), form === 'image' ? RAW : bytesOf(scene.simulator, FRAMED));
+    assertSameBytes(await readFile(file), form === 'image' ? RAW : bytesOf(scene.simulator, FRAMED));
     assert.match(client.notices.join('\n'), /^1 of the frames .* not what is signed/u);
     const [one = assert.fail(), rest = assert.fail(), ...more] = honest.asked;
     assert.equal(more.length, 0);
@@ -116,7 +117,7 @@ test('download() discards a journal that is torn, foreign or of something else, 
     const { keptBytes } = await client.download(await client.target(FRAMED), file);
     assert.equal(keptBytes, 0, what);
     assert.match(client.notices.join('\n'), /has left is discarded/u, what);
-    assert.deepEqual(await readFile(file), bytesOf(scene.simulator, FRAMED));
+    assertSameBytes(await readFile(file), bytesOf(scene.simulator, FRAMED));
   }
 });
 
@@ -134,7 +135,7 @@ test('download() uses a journal up to the line that makes no sense', async (t) =
   const { keptBytes } = await client.download(await client.target(FRAMED), file);
   assert.ok(keptBytes > 1.9 * MIB && keptBytes < 2.1 * MIB, String(keptBytes));
   assert.match(client.notices.join('\n'), /is damaged: line 4 makes no sense; what follows is ignored/u);
-  assert.deepEqual(await readFile(file), bytesOf(scene.simulator, FRAMED));
+  assertSameBytes(await readFile(file), bytesOf(scene.simulator, FRAMED));
 });
 
 test('download() believes unsynced bytes of a target without frames only while the machine runs', async (t) => {
@@ -151,7 +152,7 @@ test('download() believes unsynced bytes of a target without frames only while t
     honest.asked.map(({ from }) => from),
     [MIB],
   );
-  assert.deepEqual(await readFile(file), RAW);
+  assertSameBytes(await readFile(file), RAW);
 });
 
 test('download() does not use a private file that somebody else can change', async (t) => {
@@ -175,6 +176,6 @@ test('download() does not use a private file that somebody else can change', asy
     assert.equal(keptBytes, 0, what);
     assert.match(client.notices.join('\n'), /has left is discarded: the file is not as it was written/u, what);
     assert.ok((await stat(file)).isFile());
-    assert.deepEqual(await readFile(file), bytesOf(scene.simulator, FRAMED));
+    assertSameBytes(await readFile(file), bytesOf(scene.simulator, FRAMED));
   }
 });

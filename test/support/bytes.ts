@@ -1,4 +1,5 @@
 /** Bytes to compress, hash and damage. */
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 
 /** Bytes like those of an image: some runs, some text, some noise; equal seeds give equal bytes. */
@@ -54,4 +55,9 @@ export async function drain(source: AsyncIterable<Uint8Array>): Promise<{ readon
     return { lengthBytes, error };
   }
   return { lengthBytes, error: undefined };
+}
+
+/** Without the difference, which takes minutes to print for megabytes. */
+export function assertSameBytes(found: Uint8Array, expected: Uint8Array, message = 'other bytes than expected'): void {
+  assert.ok(Buffer.from(found.buffer, found.byteOffset, found.length).equals(expected), message);
 }
