@@ -11,6 +11,7 @@ for (const name of [
   'frames.ts',
   'release.ts',
   'simulate.ts',
+  'status.ts',
   'upload.ts',
   'verity.ts',
 ]) {
