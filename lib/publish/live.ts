@@ -3,6 +3,7 @@ import { isGantryError, type GantryError } from '../errors.ts';
 import type { Offer } from '../release/lint.ts';
 import { isPublished, offerAfter, type Draft } from '../repository/draft.ts';
 import { remainingChanges } from '../repository/draft-changes.ts';
+import type { RootChain } from '../repository/root-chain.ts';
 import type { Store } from '../store/store.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { neededObjects, readDraft, readSeenVersions, removeDraft, saveSeenVersions } from '../workspace/draft-files.ts';
@@ -21,8 +22,9 @@ export async function readLive(
   store: Store,
   repository: RepositoryName,
   judgement: Judgement = 'strict',
+  known?: RootChain,
 ): Promise<LiveState> {
-  const chain = await requireRootChain(workspace);
+  const chain = known ?? (await requireRootChain(workspace));
   return readLiveState(store, repository, chain, await readSeenVersions(workspace, store.description, repository), judgement);
 }
 
@@ -32,14 +34,19 @@ export interface Current {
   readonly draft?: Draft;
 }
 
-/** What is live, and what waits. Nothing in the workspace changes, so it needs no lock. */
+/**
+ * What is live, and what waits. Nothing in the workspace changes, so it needs no lock.
+ *
+ * @param known the workspace's root chain, for whoever has read it already
+ */
 export async function readCurrent(
   workspace: Workspace,
   store: Store,
   repository: RepositoryName,
   judgement: Judgement = 'strict',
+  known?: RootChain,
 ): Promise<Current> {
-  const live = await readLive(workspace, store, repository, judgement);
+  const live = await readLive(workspace, store, repository, judgement, known);
   const draft = await readDraft(workspace, repository);
   return draft === undefined || isPublished(draft, live.trusted) ? { live } : { live, draft };
 }

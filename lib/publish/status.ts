@@ -6,6 +6,7 @@ import { deadlineOf, withoutLate, type DroppedChange } from '../repository/draft
 import { hasExpired } from '../repository/draft-check.ts';
 import { renewalOf, urgencyOf, type ExpiryPolicy, type Urgency } from '../repository/expiry.ts';
 import { rootRequest } from '../repository/root-draft.ts';
+import type { RootChain } from '../repository/root-chain.ts';
 import type { TrustedRepository } from '../repository/trusted.ts';
 import { lintRelease } from '../release/lint.ts';
 import type { Update } from '../release/manifest.ts';
@@ -107,7 +108,7 @@ export async function readStatus(
   const repositories =
     chain === undefined
       ? []
-      : await inParallel(names, CONCURRENCY, async (repository) => readOne(workspace, store, repository, options.now));
+      : await inParallel(names, CONCURRENCY, async (repository) => readOne({ workspace, store, chain, now: options.now }, repository));
   const [failed] = repositories.flatMap(({ problem }) => problem ?? []);
   if (failed !== undefined && repositories.every(({ problem }) => problem !== undefined)) throw failed;
   const status = {
@@ -121,17 +122,24 @@ export async function readStatus(
   return { ...status, actions, next: actions[0]?.kind ?? 'nothing' };
 }
 
-async function readOne(workspace: Workspace, store: Store, repository: RepositoryName, now: Date): Promise<RepositoryStatus> {
+interface Reading {
+  readonly workspace: Workspace;
+  readonly store: Store;
+  readonly chain: RootChain;
+  readonly now: Date;
+}
+
+async function readOne(reading: Reading, repository: RepositoryName): Promise<RepositoryStatus> {
   try {
-    return await readRepositoryStatus(workspace, store, repository, now);
+    return await readRepositoryStatus(reading, repository);
   } catch (problem) {
     if (!isGantryError(problem)) throw problem;
     return { repository, live: [], rootsWaiting: 0, rootsMissing: [], findings: [], updates: [], problem };
   }
 }
 
-async function readRepositoryStatus(workspace: Workspace, store: Store, repository: RepositoryName, now: Date): Promise<RepositoryStatus> {
-  const { live, draft } = await readCurrent(workspace, store, repository);
+async function readRepositoryStatus({ workspace, store, chain, now }: Reading, repository: RepositoryName): Promise<RepositoryStatus> {
+  const { live, draft } = await readCurrent(workspace, store, repository, 'strict', chain);
   return {
     repository,
     live: rolesOf(live.trusted, live.rootsStored, { now, policy: workspace.expiry }),

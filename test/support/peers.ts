@@ -143,6 +143,8 @@ const TUFTOOL: Recipe = {
 
 const PYTHON_LINTERS: Recipe = { ...PYTHON, folder: 'file-linters' };
 
+const PROMETHEUS: Recipe = { ...PYTHON, folder: 'prometheus' };
+
 const ACTIONLINT: Recipe = {
   folder: 'actionlint',
   sources: ['go.mod', 'go.sum'],
@@ -160,8 +162,10 @@ const LINTERS: Readonly<Record<LinterName, Recipe>> = {
   'cfn-lint': PYTHON_LINTERS,
   'check-jsonschema': PYTHON_LINTERS,
   actionlint: ACTIONLINT,
+  python: PROMETHEUS,
 };
-export type LinterName = 'actionlint' | 'cfn-lint' | 'check-jsonschema';
+/** `python`: one that has Prometheus's own parser. */
+export type LinterName = 'python' | 'actionlint' | 'cfn-lint' | 'check-jsonschema';
 
 interface Reader {
   readonly recipe?: Recipe;
@@ -196,7 +200,7 @@ export async function skipReason(name: PeerName | LinterName | 'chrono' | 'lz4')
 function recipeOf(name: PeerName | LinterName | 'chrono' | 'lz4'): Recipe | undefined {
   if (name === 'chrono') return CHRONO;
   if (name === 'lz4') return LZ4;
-  if (name === 'actionlint' || name === 'cfn-lint' || name === 'check-jsonschema') return LINTERS[name];
+  if (name === 'python' || name === 'actionlint' || name === 'cfn-lint' || name === 'check-jsonschema') return LINTERS[name];
   return READERS[name].recipe;
 }
 
