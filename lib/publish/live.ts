@@ -94,6 +94,11 @@ export async function takeCurrent(
 /** Removes the draft, and every object that no other draft needs; a draft that cannot be read may need any of them. */
 export async function forgetDraft(workspace: Workspace, repository: RepositoryName): Promise<void> {
   await removeDraft(workspace, repository);
+  await forgetObjects(workspace);
+}
+
+/** Removes every object that no draft needs: whoever removed the draft may have been cut off before its objects. */
+export async function forgetObjects(workspace: Workspace): Promise<void> {
   const needed = await neededObjects(workspace);
   if (needed !== undefined) await keepOnlyObjects(workspace, needed);
 }

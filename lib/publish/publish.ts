@@ -11,7 +11,7 @@ import { openObject } from '../workspace/objects.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { applyPublication, type AppliedWrite } from './apply.ts';
 import { versionsOf, type Judgement, type LiveState } from './live-state.ts';
-import { forgetDraft, readCurrent, readLive, takeCurrent, type Current } from './live.ts';
+import { forgetDraft, forgetObjects, readCurrent, readLive, takeCurrent, type Current } from './live.ts';
 import { overtakenBy } from './overtaken.ts';
 import { baseOf, planPublication, refuseTooLate, type PlannedWrite, type PublicationPlan } from './plan.ts';
 import { assertPlanHolds, statePlan, type StatedPlan } from './plan-file.ts';
@@ -153,7 +153,10 @@ export async function publishPlan(
   options: PublishOptions,
 ): Promise<Publication> {
   const prepared = await prepareStated(workspace, store, { stated, file }, { now: options.now, current: takeCurrent });
-  if ('done' in prepared) return { plan: prepared.done, applied: [] };
+  if ('done' in prepared) {
+    await forgetObjects(workspace);
+    return { plan: prepared.done, applied: [] };
+  }
   await refuseLostTargets(store, prepared.plan, targetsOf(prepared));
   try {
     return await carryOut(workspace, store, prepared, options);

@@ -4,6 +4,7 @@
  * Rules:
  * - a step lies before or after something that stays: a sync, a rename, a link, a removal, a request that is not a read;
  * - a request has one more, when it was handed to the network and its answer is not there yet;
+ * - a read leaves nothing behind: a kill before or after it leaves what the step before it left;
  * - right after one file and right before the next is one step when nothing happened in between;
  * - a kill is SIGKILL, in the very moment of the step: nothing of the process runs after it;
  * - a network that is lost, or a key that is not known any more, stays so until the process ends;

@@ -34,15 +34,8 @@ export interface Scenario {
 /** A release on top of another one; to S3 its root image goes up in parts. */
 export async function aRelease(t: TestContext, makePlace: MakePlace): Promise<Scenario> {
   const { engineer, place } = await begin(t, makePlace, [METAL]);
-  await addRelease(
-    engineer.workspace,
-    place.store,
-    await input(engineer, METAL, '1.1.0', place.host === undefined ? undefined : PARTED_BYTES),
-  );
-  await sign(engineer);
-  // Files side by side would make another number of steps each time; requests have three each, in whatever order.
-  const args = place.host === undefined ? [...PUBLISH, '--concurrency', '1'] : PUBLISH;
-  return scenario(engineer, place, { repositories: [METAL], args });
+  await draftRelease(engineer, place, place.host === undefined ? undefined : PARTED_BYTES);
+  return scenario(engineer, place, { repositories: [METAL], args: releaseArgs(place) });
 }
 
 /** The next root, which is live as soon as it is stored. */
@@ -61,12 +54,17 @@ export async function twoRepositories(t: TestContext, makePlace: MakePlace): Pro
   return scenario(engineer, place, { repositories: [METAL, CLOUD], args: PUBLISH });
 }
 
-/** Fresh dates, as a plan says. */
+/** A release on top of another one, as a plan says. */
 export async function aPlan(t: TestContext, makePlace: MakePlace): Promise<Scenario> {
   const { engineer, place } = await begin(t, makePlace, [METAL]);
-  await refreshAll(engineer, place, [METAL]);
+  await draftRelease(engineer, place);
   const prepare = ['publish', '--plan', 'plan.json'];
-  return scenario(engineer, place, { repositories: [METAL], args: [...PUBLISH, 'plan.json'], prepare });
+  return scenario(engineer, place, { repositories: [METAL], args: [...releaseArgs(place), 'plan.json'], prepare });
+}
+
+/** Files side by side would make another number of steps each time; requests have three each, in whatever order. */
+function releaseArgs({ host }: Place): readonly string[] {
+  return host === undefined ? [...PUBLISH, '--concurrency', '1'] : PUBLISH;
 }
 
 /** @param directory of the scenario */
@@ -95,6 +93,11 @@ async function begin(
     await publishRepository(engineer.workspace, place.store, repository, { now: engineer.now });
   }
   return { engineer, place };
+}
+
+async function draftRelease(engineer: Engineer, { store }: Place, rootBytes?: number): Promise<void> {
+  await addRelease(engineer.workspace, store, await input(engineer, METAL, '1.1.0', rootBytes));
+  await sign(engineer);
 }
 
 async function refreshAll(engineer: Engineer, { store }: Place, repositories: readonly RepositoryName[]): Promise<void> {

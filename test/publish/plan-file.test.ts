@@ -66,6 +66,19 @@ test('publishPlan() says that all is live when it is asked a second time, and wr
   assert.deepEqual(await storedFiles(engineer), before);
 });
 
+test('publishPlan() removes the objects of a draft that is live when it was cut off before that', async (t) => {
+  const engineer = await withDraft(await engineerWithRoot(t), '1.0.0');
+  const stated = await planned(engineer);
+  const objects = join(engineer.workspace.directory, '.gantry', 'objects');
+  await cp(objects, `${objects}.kept`, { recursive: true });
+  await carryOut(engineer, stated);
+  await rm(objects, { recursive: true, force: true });
+  await cp(`${objects}.kept`, objects, { recursive: true });
+  assert.notDeepEqual(await readdir(objects), []);
+  assert.deepEqual((await carryOut(engineer, stated)).applied, []);
+  assert.deepEqual(await readdir(objects), []);
+});
+
 test('publishPlan() goes on where it was cut off, at every write', async (t) => {
   const engineer = await withDraft(await engineerWithRoot(t), '1.0.0');
   const stated = await planned(engineer);
