@@ -178,7 +178,7 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'publish/unverified': 'gantry lint shows what is wrong with a repository; one that is not yours may have to be moved elsewhere',
 
   'client/untrusted': LOOK,
-  'client/expired': 'the operator publishes fresh metadata with: gantry refresh && gantry sign && gantry publish',
+  'client/expired': 'the operator publishes fresh metadata with: gantry refresh --even-expired && gantry sign && gantry publish',
   'client/rollback': LOOK,
   'client/target-unknown': 'gantry verify URL --root 1.root.json lists the targets',
   'client/target-altered': LOOK,

@@ -143,13 +143,13 @@ const RULES: Readonly<Record<DoctorRuleId, Omit<DoctorRule, 'id'>>> = {
     severity: 'error',
     wants: 'metadata that has not expired',
     who: 'every host',
-    fix: 'gantry refresh && gantry sign && gantry publish',
+    fix: 'gantry refresh --even-expired && gantry sign && gantry publish',
   },
   expiring: {
     severity: 'warning',
     wants: 'metadata that is valid for 24 more hours',
     who: 'every host, from that moment on',
-    fix: 'gantry refresh && gantry sign && gantry publish',
+    fix: 'gantry refresh --online && gantry sign && gantry publish',
   },
   'timestamp-cache-long': {
     severity: 'error',
