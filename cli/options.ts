@@ -54,6 +54,12 @@ export const hostOptions: readonly OptionSpec[] = [
   { flags: '--state <dir>', description: 'remember what was trusted, so that a later run notices a rollback' },
 ];
 
+/** In the place of a URL. */
+export const bundleOptions: readonly OptionSpec[] = [
+  { flags: '--bundle <file>', description: 'read this bundle in the place of a URL' },
+  { flags: '--accept-expired <time>', description: 'with --bundle: accept what expired no longer ago than this, for example "14 days"' },
+];
+
 export function textOption(options: OptionValues, name: string): string | undefined {
   const value = options[name];
   return typeof value === 'string' ? value : undefined;

@@ -196,6 +196,8 @@ export interface ErrorDetails {
   'client/target-altered': { readonly path: string; readonly expected: string; readonly found: string };
   'client/no-manifest': { readonly url: string };
   'client/bad-root': { readonly path: string };
+  /** `at`: a byte of the file, or the name of an entry. */
+  'client/bad-bundle': { readonly path: string; readonly at: string };
 
   // server
   'server/port-in-use': { readonly host: string; readonly port: number };

@@ -1,5 +1,6 @@
 /** Every command, in the order of `gantry --help`. */
 import type { CommandSpec } from '../program.ts';
+import { bundle } from './bundle.ts';
 import { cache } from './cache.ts';
 import { ceremony } from './ceremony.ts';
 import { clone } from './clone.ts';
@@ -49,5 +50,6 @@ export const commands: readonly CommandSpec[] = [
   verify,
   download,
   clone,
+  bundle,
   completion,
 ];

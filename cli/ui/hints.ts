@@ -183,6 +183,7 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'client/target-unknown': 'gantry verify URL --root 1.root.json lists the targets',
   'client/target-altered': LOOK,
   'client/no-manifest': 'check the URL: it ends with VARIANT/ARCH',
+  'client/bad-bundle': 'copy the file again from where it was made, and compare: gantry bundle create prints its SHA-256',
   'client/bad-root': 'give the 1.root.json that came with the product, not one from the server',
 
   'server/port-in-use': 'choose another one with --port, or leave it out to take a free one',

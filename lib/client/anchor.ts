@@ -1,18 +1,32 @@
 /** The root that a host was born with: the only thing that it believes without proof. */
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { GantryError, isGantryError } from '../errors.ts';
+import { fromSystemError } from '../files/read.ts';
 import { readSignedRole } from '../tuf/role.ts';
 import { verifyThreshold } from '../tuf/signature.ts';
-import { readTrustAnchor } from './tuf.ts';
+import { readTrustAnchor as readRoot } from './tuf.ts';
 
 export interface TrustAnchor {
   readonly bytes: Uint8Array;
   readonly version: number;
 }
 
-/** @throws GantryError `client/bad-root` */
-export function parseTrustAnchor(bytes: Uint8Array): TrustAnchor {
+/** From bytes, or the path of a file. @throws GantryError `client/bad-root`, `files/…` */
+export async function readTrustAnchor(root: Uint8Array | string | URL): Promise<TrustAnchor> {
+  if (root instanceof Uint8Array) return parseTrustAnchor(root);
+  const path = root instanceof URL ? fileURLToPath(root) : root;
   try {
-    const { version } = readTrustAnchor(bytes);
+    return parseTrustAnchor(await readFile(path));
+  } catch (error) {
+    throw fromSystemError(error, path, 'read');
+  }
+}
+
+/** @throws GantryError `client/bad-root` */
+function parseTrustAnchor(bytes: Uint8Array): TrustAnchor {
+  try {
+    const { version } = readRoot(bytes);
     if (!Number.isSafeInteger(version) || version < 1) throw new RangeError(`its version is ${version}`);
     return { bytes, version };
   } catch (cause) {

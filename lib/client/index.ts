@@ -11,7 +11,9 @@ export type { Images, Manifest, Update, UpdateExtras } from '../release/manifest
 export { isOffered } from '../release/rollout.ts';
 export type { HostDescription } from '../release/select.ts';
 export { openRepository } from './open.ts';
-export type { AbortOptions, MirrorUrls, OpenOptions, RepositoryClient, RoleSummary } from './repository-client.ts';
+export type { AbortOptions, BundleOptions, OpenOptions, RepositoryClient, RoleSummary } from './repository-client.ts';
+export type { ExpiredRole } from './aged-media.ts';
+export type { MirrorUrls } from './transports.ts';
 export type { RollbackStore } from './rollback.ts';
 export type { TargetDigest, VerifiedTarget } from './target.ts';
 export type { TelemetryOptions } from './telemetry.ts';

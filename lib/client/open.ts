@@ -1,5 +1,5 @@
 /** The door to the client: what lies behind it is loaded when the first repository is opened, not when a program starts. */
-import type { OpenOptions, RepositoryClient } from './repository-client.ts';
+import type { BundleOptions, OpenOptions, RepositoryClient } from './repository-client.ts';
 
 /**
  * Opens a repository; nothing is fetched yet.
@@ -10,9 +10,9 @@ import type { OpenOptions, RepositoryClient } from './repository-client.ts';
  * const [update] = await client.availableUpdates({ variant: 'metal', arch: 'x86_64', version: '1.1.0', seed: 1234 });
  * ```
  *
- * @throws GantryError `client/bad-root`, `http/bad-url`, `files/…`
+ * @throws GantryError `client/bad-root`, `client/bad-bundle`, `http/bad-url`, `files/…`
  */
-export async function openRepository(options: OpenOptions): Promise<RepositoryClient> {
+export async function openRepository(options: OpenOptions | BundleOptions): Promise<RepositoryClient> {
   const { openClient } = await import('./repository-client.ts');
   return openClient(options);
 }

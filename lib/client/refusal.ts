@@ -15,7 +15,10 @@ export interface RefusalContext {
   readonly before: RoleFiles;
   /** Trusted when it was refused. */
   readonly accepted: RoleFiles;
-  readonly now: Date;
+  /** What expiry was compared with. */
+  readonly judged: Date;
+  /** Later than that when media that expired are accepted. */
+  readonly present: Date;
 }
 
 const PRINTABLE = /^[\x20-\x7e]*$/u;
@@ -72,12 +75,12 @@ function explainFile(role: string, bytes: Uint8Array, cause: unknown, context: R
     if (!isGantryError(reason)) throw reason;
     return untrusted(role, reason.message, cause, reason);
   }
-  if (!isTopRole(role)) return explainDate(role, envelope, cause, context.now);
+  if (!isTopRole(role)) return explainDate(role, envelope, cause, context);
   try {
     return (
       explainRollback(role, envelope, cause, context) ??
       explainMismatch(role, envelope, bytes, cause, context.accepted) ??
-      explainDate(role, envelope, cause, context.now)
+      explainDate(role, envelope, cause, context)
     );
   } catch (error) {
     // tuf-js has accepted a parent that our reader cannot read.
@@ -180,26 +183,33 @@ function namedByParent(role: TopRoleName, { timestamp, snapshot }: RoleFiles): N
 function explainExpiry(context: RefusalContext, cause: unknown): GantryError | undefined {
   for (const role of ['root', 'timestamp', 'snapshot', 'targets'] as const) {
     const bytes = context.accepted[role];
-    const expired = bytes === undefined ? undefined : explainExpiredFile(role, bytes, cause, context.now);
+    const expired = bytes === undefined ? undefined : explainExpiredFile(role, bytes, cause, context);
     if (expired !== undefined) return expired;
   }
   return undefined;
 }
 
-function explainExpiredFile(role: TopRoleName, bytes: Uint8Array, cause: unknown, now: Date): GantryError | undefined {
+function explainExpiredFile(role: TopRoleName, bytes: Uint8Array, cause: unknown, context: RefusalContext): GantryError | undefined {
   try {
-    return explainDate(role, parseEnvelope(bytes, role), cause, now);
+    return explainDate(role, parseEnvelope(bytes, role), cause, context);
   } catch (error) {
     if (!isGantryError(error)) throw error;
     return undefined;
   }
 }
 
-function explainDate(role: string, { signed }: Envelope, cause: unknown, now: Date): GantryError | undefined {
-  if (dateOf(signed.expires).getTime() > now.getTime()) return undefined;
+function explainDate(
+  role: string,
+  { signed }: Envelope,
+  cause: unknown,
+  { judged, present }: Pick<RefusalContext, 'judged' | 'present'>,
+): GantryError | undefined {
+  if (dateOf(signed.expires).getTime() > judged.getTime()) return undefined;
+  const [says, then] = [present, judged].map((time) => `${time.toISOString().slice(0, 19)}Z`);
+  const accepted = says === then ? '' : `; expected that it was valid at ${then}`;
   return new GantryError(
     'client/expired',
-    `Cannot accept ${named(role)} version ${signed.version}: it expired at ${signed.expires}; this machine's clock says ${now.toISOString().slice(0, 19)}Z`,
+    `Cannot accept ${named(role)} version ${signed.version}: it expired at ${signed.expires}; this machine's clock says ${says}${accepted}`,
     { role },
     { cause },
   );

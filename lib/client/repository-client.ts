@@ -1,21 +1,18 @@
 /** The host's side of a repository: what is trusted, what is on offer, and verified bytes. */
-import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { GantryError, isGantryError, quote } from '../errors.ts';
-import { fromSystemError } from '../files/read.ts';
 import { printableUrl } from '../http/failures.ts';
 import type { HttpClient, HttpOptions, Traffic } from '../http/request.ts';
 import { checkManifestLength, parseManifest, type Manifest, type Update } from '../release/manifest.ts';
 import { availableUpdates, type HostDescription } from '../release/select.ts';
 import type { TopRoleName } from '../tuf/types.ts';
-import { placeUrl, TARGETS_FROM_METADATA } from './folder-url.ts';
-import { parseTrustAnchor } from './anchor.ts';
+import { toleranceOf, type ExpiredRole } from './aged-media.ts';
+import { readTrustAnchor } from './anchor.ts';
 import type { RollbackStore } from './rollback.ts';
-import { Mirrors, type Mirror } from './mirrors.ts';
+import { Mirrors } from './mirrors.ts';
 import { openClientState, type ClientState } from './state.ts';
 import { verifiedTarget, type VerifiedTarget } from './target.ts';
 import type { TelemetryOptions } from './telemetry.ts';
-import { transportFor } from './transports.ts';
+import { sourceOf, type MirrorUrls } from './transports.ts';
 import { refreshTrust, type Trusted } from './trust.ts';
 import { downloadTarget, type DownloadOptions, type DownloadReport } from './download.ts';
 import { manifestBytes } from './kept-manifest.ts';
@@ -46,12 +43,15 @@ export interface OpenOptions extends HttpOptions {
   readonly transport?: HttpClient;
 }
 
-/** Another place of the same repository. */
-export interface MirrorUrls {
-  /** The folder of `timestamp.json`. */
-  readonly metadataUrl: URL | string;
-  /** `../../targets/` from the metadata by default. */
-  readonly targetsUrl?: URL | string;
+/** A repository in one file that `gantry bundle create` wrote. */
+export interface BundleOptions extends Pick<OpenOptions, 'root' | 'stateDirectory' | 'rollbackStore' | 'now'> {
+  /** The path of the file. */
+  readonly bundle: string;
+  /**
+   * How long ago its metadata may have expired, in milliseconds; 0 by default. What is accepted so is named in the notices, and is never
+   * older than what was trusted before.
+   */
+  readonly acceptExpiredMs?: number;
 }
 
 /** Every call that may take long ends at once, with the code `aborted`, when its signal fires. */
@@ -79,6 +79,8 @@ export interface RepositoryClient {
   refresh(options?: AbortOptions): Promise<void>;
   /** Versions and dates of what is trusted. */
   roles(): Readonly<Record<TopRoleName, RoleSummary>>;
+  /** What was accepted although it has expired: of a bundle, when that was asked for; delegated roles once they were looked at. */
+  expired(): readonly ExpiredRole[];
   /** What the top-level role lists. Names that no file can have are left out, with a notice. */
   targets(): readonly VerifiedTarget[];
   /** What `target()` finds, delegated roles included; all of them are fetched for it. @throws GantryError like `target` */
@@ -125,13 +127,13 @@ export interface RepositoryClient {
 }
 
 /** See `openRepository`. */
-export async function openClient(options: OpenOptions): Promise<RepositoryClient> {
-  const anchor = parseTrustAnchor(await readRoot(options.root));
-  const places = [mirrorAt(options), ...(options.mirrors ?? []).map(mirrorAt)] as const;
+export async function openClient(options: OpenOptions | BundleOptions): Promise<RepositoryClient> {
+  const acceptExpiredMs = toleranceOf(options);
+  const anchor = await readTrustAnchor(options.root);
+  const { places, http } = await sourceOf(options);
   const notices: string[] = [];
   const state = await openClientState(options.stateDirectory, anchor, (notice) => notices.push(notice));
   const { rollbackStore, now = () => new Date() } = options;
-  const http = options.transport ?? transportFor(places, options);
   return new Client({
     state,
     http,
@@ -139,23 +141,9 @@ export async function openClient(options: OpenOptions): Promise<RepositoryClient
     metadataUrl: places[0].metadataUrl,
     notices,
     now,
+    acceptExpiredMs,
     ...(rollbackStore === undefined ? {} : { rollbackStore }),
   });
-}
-
-function mirrorAt({ metadataUrl: given, targetsUrl }: MirrorUrls): Mirror {
-  const metadataUrl = placeUrl(given);
-  return { metadataUrl, targetsUrl: targetsUrl === undefined ? new URL(TARGETS_FROM_METADATA, metadataUrl) : placeUrl(targetsUrl) };
-}
-
-async function readRoot(root: Uint8Array | string | URL): Promise<Uint8Array> {
-  if (root instanceof Uint8Array) return root;
-  const path = root instanceof URL ? fileURLToPath(root) : root;
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw fromSystemError(error, path, 'read');
-  }
 }
 
 interface Parts {
@@ -166,6 +154,7 @@ interface Parts {
   readonly metadataUrl: URL;
   readonly notices: string[];
   readonly now: () => Date;
+  readonly acceptExpiredMs: number;
   readonly rollbackStore?: RollbackStore;
 }
 
@@ -202,6 +191,10 @@ class Client implements RepositoryClient, TargetSource {
     const { root, timestamp, snapshot, targets } = this.#needTrusted().roles;
     const summary = ({ version, expires }: RoleSummary): RoleSummary => ({ version, expires });
     return { root: summary(root), timestamp: summary(timestamp), snapshot: summary(snapshot), targets: summary(targets) };
+  }
+
+  expired(): readonly ExpiredRole[] {
+    return this.#needTrusted().expired;
   }
 
   targets(): readonly VerifiedTarget[] {

@@ -6,6 +6,7 @@ import { TargetFile } from '@tufjs/models';
 import type { Fetcher } from 'tuf-js';
 import { GantryError, isGantryError, refuseAborted } from '../errors.ts';
 import { withLock } from '../files/lock.ts';
+import { expiredOf, expiredRole, momentOf, sentenceOf, type ExpiredRole, type Moment } from './aged-media.ts';
 import { createFetcher, LIMITS, type FetchedFile, type Visit } from './metadata-fetcher.ts';
 import type { Mirrors } from './mirrors.ts';
 import { explainRefusal } from './refusal.ts';
@@ -13,11 +14,13 @@ import { isTopRole, type RoleFiles } from './role-files.ts';
 import { parseRollbackRecord, refuseBelow, rollbackRecordOf, type RollbackRecord, type RollbackStore } from './rollback.ts';
 import type { ClientState, Session } from './state.ts';
 import { Suspects } from './suspects.ts';
-import { openTuf, type AcceptedRoles, type Tuf } from './tuf.ts';
+import { openTuf, type AcceptedRoles, type Tuf, type TufOptions } from './tuf.ts';
 
 /** One state of a repository that tuf-js has accepted as a whole. */
 export interface Trusted {
   readonly roles: AcceptedRoles;
+  /** Accepted although they have expired; delegated roles once they were looked at. */
+  readonly expired: readonly ExpiredRole[];
   /** Fetches the delegated roles that it needs. @throws GantryError like `refreshTrust` */
   find(path: string, signal?: AbortSignal): Promise<TargetFile | undefined>;
   /** Everything that `find` finds, of every path that any role lists. @throws GantryError like `refreshTrust` */
@@ -31,6 +34,8 @@ export interface TrustOptions {
   readonly onNotice: (notice: string) => void;
   readonly now: () => Date;
   readonly rollbackStore?: RollbackStore;
+  /** How long ago a role may have expired: media only. */
+  readonly acceptExpiredMs?: number;
 }
 
 /** A refresh is a few small requests, and each has its own deadline on progress. */
@@ -50,9 +55,10 @@ export async function refreshTrust(state: ClientState, options: TrustOptions, si
     const rollback = await readRollbackRecord(options);
     const now = timeOf(session, rollback, options);
     const visit: Visit = { fetchedRoots: 0 };
+    const aged = agedRoles(now.present, options);
     let tuf: Tuf;
     try {
-      tuf = await refreshSession(session, { ...options, rollback, now, visit }, signal);
+      tuf = await refreshSession(session, { ...options, rollback, now, visit, onDelegated: aged.delegated }, signal);
     } catch (refusal) {
       await session.save().catch((problem: unknown) => {
         options.onNotice(`What was accepted could not be kept: ${problem instanceof Error ? problem.message : String(problem)}`);
@@ -62,16 +68,39 @@ export async function refreshTrust(state: ClientState, options: TrustOptions, si
     const roles = tuf.accepted();
     if (roles === undefined) throw new TypeError('a refresh that succeeded has accepted nothing');
     const files = session.current();
-    await session.save(now);
-    if (options.rollbackStore !== undefined) await saveRollbackRecord(options.rollbackStore, rollbackRecordOf(files, now), rollback);
-    return trustedBy(tuf, roles, { state, session, now, visit });
+    aged.add(expiredOf(roles, now.present));
+    // Not the present one: what was valid then, delegated roles too, must be valid at the next opening of the same media.
+    await session.save(now.judged);
+    if (options.rollbackStore !== undefined) await saveRollbackRecord(options.rollbackStore, rollbackRecordOf(files, now.judged), rollback);
+    return trustedBy(tuf, roles, { state, session, now, visit, expired: aged.expired });
   });
 }
 
 interface RefreshContext extends Omit<TrustOptions, 'now'> {
   readonly rollback: RollbackRecord | undefined;
-  readonly now: Date;
+  readonly now: Moment;
   readonly visit: Visit;
+  readonly onDelegated: NonNullable<TufOptions['onDelegated']>;
+}
+
+/** Names each role that has expired, once. */
+function agedRoles(
+  present: Date,
+  { onNotice }: TrustOptions,
+): {
+  readonly expired: readonly ExpiredRole[];
+  readonly add: (roles: readonly ExpiredRole[]) => void;
+  readonly delegated: NonNullable<TufOptions['onDelegated']>;
+} {
+  const expired: ExpiredRole[] = [];
+  const add = (roles: readonly ExpiredRole[]): void => {
+    for (const found of roles) {
+      if (expired.some(({ role }) => role === found.role)) continue;
+      expired.push(found);
+      onNotice(sentenceOf(found, present));
+    }
+  };
+  return { expired, add, delegated: (role, signed) => add(expiredRole(role, signed, present)) };
 }
 
 async function locked<T>(state: ClientState, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
@@ -93,7 +122,7 @@ async function refreshSession(session: Session, context: RefreshContext, signal:
     } catch (error) {
       if (isGantryError(error, 'client/rollback')) session.forget();
       const accepted = session.current();
-      const refusal = explainRefusal(error, received, { before: session.before, accepted, now });
+      const refusal = explainRefusal(error, received, { before: session.before, accepted, ...now });
       if (suspects.goOnWithout(received.mirror, refusal)) continue;
       if (received.storedRoot === undefined || !isGantryError(refusal, 'client/untrusted')) throw suspects.reason(refusal);
       // Ours was damaged, or of another repository: go on with what the server has in its place. One file less each time.
@@ -103,7 +132,7 @@ async function refreshSession(session: Session, context: RefreshContext, signal:
 }
 
 function openSessionWithTuf(session: Session, context: RefreshContext): Tuf {
-  const { rollback, now, visit, metadataUrl } = context;
+  const { rollback, now, visit, metadataUrl, onDelegated } = context;
   const fetcher: Fetcher = createFetcher(session, context, visit);
   const storage = {
     read: (role: string) => session.read(role),
@@ -113,7 +142,7 @@ function openSessionWithTuf(session: Session, context: RefreshContext): Tuf {
       session.accept(role, bytes);
     },
   };
-  return openTuf({ metadataUrl: metadataUrl.href.replace(/\/$/u, ''), storage, fetcher, limits: LIMITS, now });
+  return openTuf({ metadataUrl: metadataUrl.href.replace(/\/$/u, ''), storage, fetcher, limits: LIMITS, now: now.judged, onDelegated });
 }
 
 /** tuf-js keeps nothing of an error but its text. */
@@ -150,26 +179,29 @@ async function saveRollbackRecord(store: RollbackStore, record: Uint8Array, befo
 }
 
 /** Never earlier than what was trusted last. */
-function timeOf(session: Session, rollback: RollbackRecord | undefined, { now, onNotice }: TrustOptions): Date {
+function timeOf(session: Session, rollback: RollbackRecord | undefined, { now, onNotice, acceptExpiredMs = 0 }: TrustOptions): Moment {
   const clock = now();
   const known = [session.trustedTime, rollback === undefined ? undefined : new Date(rollback.trustedAt)];
   const latest = Math.max(...known.map((time) => time?.getTime() ?? Number.NEGATIVE_INFINITY));
-  if (clock.getTime() >= latest) return clock;
+  const moment = momentOf(clock, Number.isFinite(latest) ? new Date(latest) : undefined, acceptExpiredMs);
+  if (clock.getTime() >= latest) return moment;
   const [says, was] = [clock, new Date(latest)].map((time) => `${time.toISOString().slice(0, 19)}Z`);
   onNotice(`This machine's clock says ${says}, but metadata was trusted at ${was} already: that time is used`);
-  return new Date(latest);
+  return moment;
 }
 
 interface Standing {
   readonly state: ClientState;
   readonly session: Session;
-  readonly now: Date;
+  readonly now: Moment;
   readonly visit: Visit;
+  readonly expired: readonly ExpiredRole[];
 }
 
 function trustedBy(tuf: Tuf, roles: AcceptedRoles, standing: Standing): Trusted {
   return {
     roles,
+    expired: standing.expired,
     async find(path, signal) {
       // The walk begins with this role, and it has been accepted.
       const { targets } = roles.targets;
@@ -199,7 +231,7 @@ async function following<T>(standing: Standing, signal: AbortSignal | undefined,
     try {
       return await work();
     } catch (error) {
-      throw explainRefusal(error, visit.received, { before: {}, accepted: {}, now });
+      throw explainRefusal(error, visit.received, { before: {}, accepted: {}, ...now });
     } finally {
       if (session.hasNews()) await session.save();
     }

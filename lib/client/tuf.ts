@@ -30,6 +30,8 @@ export interface TufOptions {
   readonly limits: NonNullable<ConstructorParameters<typeof Updater>[0]['config']>;
   /** The time that everything is compared with. */
   readonly now: Date;
+  /** Told of a delegated role when it was accepted, from the storage or anew. */
+  readonly onDelegated?: (role: string, signed: { readonly version: number; readonly expires: string }) => void;
 }
 
 /** The top roles that were accepted. */
@@ -61,7 +63,7 @@ interface Inside extends Pick<Updater, 'refresh' | 'getTargetInfo'> {
 const OpenUpdater = Updater as unknown as new (options: ConstructorParameters<typeof Updater>[0]) => Inside;
 
 /** @throws Error of tuf-js when the root in the storage is not signed by itself */
-export function openTuf({ metadataUrl, storage, fetcher, limits, now }: TufOptions): Tuf {
+export function openTuf({ metadataUrl, storage, fetcher, limits, now, onDelegated = () => undefined }: TufOptions): Tuf {
   class StoredUpdater extends OpenUpdater {
     /** Called by the constructor too. */
     protected loadLocalMetadata(role: string): Buffer {
@@ -78,7 +80,7 @@ export function openTuf({ metadataUrl, storage, fetcher, limits, now }: TufOptio
   const updater = withLinearModels(() => new StoredUpdater(options));
   const { trustedSet } = updater;
   Reflect.set(trustedSet, 'referenceTime', now);
-  makeLinear(trustedSet);
+  makeLinear(trustedSet, onDelegated);
   return {
     refresh: async () => updater.refresh(),
     accepted() {
@@ -102,7 +104,7 @@ export function readTrustAnchor(bytes: Uint8Array): Root {
 
 const UPDATES = ['updateRoot', 'updateTimestamp', 'updateSnapshot', 'updateDelegatedTargets'] as const;
 
-function makeLinear(store: TrustedMetadataStore): void {
+function makeLinear(store: TrustedMetadataStore, onDelegated: NonNullable<TufOptions['onDelegated']>): void {
   rememberProofs(store.root);
   for (const method of UPDATES) {
     const original: unknown = store[method];
@@ -111,7 +113,9 @@ function makeLinear(store: TrustedMetadataStore): void {
       const result: unknown = withLinearModels(() => Reflect.apply(original, store, args) as unknown);
       // A delegated role, and `targets` is one of root's, is not returned.
       const role = typeof args[1] === 'string' ? store.getRole(args[1]) : result;
-      if (isMetadata(role)) rememberProofs(role);
+      if (!isMetadata(role)) return result;
+      rememberProofs(role);
+      if (typeof args[1] === 'string' && args[1] !== 'targets') onDelegated(args[1], role.signed);
       return result;
     };
     Object.defineProperty(store, method, { value: linear });
