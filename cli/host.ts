@@ -39,7 +39,12 @@ export async function asHost<T>(
   if (kept !== undefined && moment !== undefined) throw refuseState();
   const stateDirectory = kept === undefined ? await mkdtemp(join(tmpdir(), 'gantry-host-')) : pathOf(context, kept);
   try {
-    const client = await openRepository({ ...source, ...(moment === undefined ? {} : { now: () => moment }), root: pathOf(context, textOption(options, 'root') ?? ''), stateDirectory });
+    const client = await openRepository({
+      ...source,
+      ...(moment === undefined ? {} : { now: () => moment }),
+      root: pathOf(context, textOption(options, 'root') ?? ''),
+      stateDirectory,
+    });
     let told = 0;
     // That something expired was accepted is said even to whoever wants quiet.
     const isLoud = textOption(options, 'acceptExpired') !== undefined;

@@ -56,7 +56,10 @@ async function write(context: Context, plan: BundlePlan, options: OptionValues):
   const files = plan.files.map(({ name, lengthBytes }) => ({ name, lengthBytes }));
   const json = { file, versions: plan.versions, roles: plan.roles, files };
   const what = `${plan.versions.join(', ') || 'no release'}: ${count(files.length, 'file')}, ${formatBytes(plan.lengthBytes)}`;
-  const until = `Good until ${plan.roles.timestamp.expires}, when the timestamp expires; after that only with --accept-expired.`;
+  const [first = ['timestamp', plan.roles.timestamp] as const] = Object.entries(plan.roles).toSorted(
+    ([, a], [, b]) => Date.parse(a.expires) - Date.parse(b.expires),
+  );
+  const until = `Good until ${first[1].expires}, when ${first[0]} expires; after that only with --accept-expired.`;
   if (isSet(options, 'dryRun')) return { json: { dryRun: true, ...json }, lines: [`Would write ${file} with ${what}.`, until] };
   const { writeBundle } = await import('../../lib/publish/bundle.ts');
   const bar = context.progress({ label: `Writing ${output}`, totalBytes: plan.lengthBytes });
@@ -134,7 +137,7 @@ const show: CommandSpec = {
             { head: ['target', 'size'], right: [1] },
           ),
           '',
-          `${paintResult('green', sign.done)} Metadata verified; gantry verify --bundle ${shellWord(file)} --targets checks the files too.`,
+          `${paintResult('green', sign.done)} Metadata verified; to check the files too: gantry verify --bundle ${shellWord(file)} --root ${shellWord(textOption(options, 'root') ?? '')} --targets`,
         ],
       };
     });

@@ -45,7 +45,7 @@ function placeOf({ metadataUrl: given, targetsUrl }: MirrorUrls): Mirror {
 }
 
 /** What answers for these places. @throws GantryError `http/bad-setting` */
-function transportFor(places: readonly Mirror[], options: HttpOptions): HttpClient {
+export function transportFor(places: readonly Mirror[], options: HttpOptions): HttpClient {
   const urls = places.flatMap(({ metadataUrl, targetsUrl }) => [metadataUrl, targetsUrl]);
   const folders = urls.filter(isLocal);
   if (folders.length === 0) return createHttpClient(options);

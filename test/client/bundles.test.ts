@@ -10,7 +10,7 @@ import { simulatedHost } from '../support/simulated-host.ts';
 import { createWorld } from '../support/tuf-world.ts';
 
 const DAY_MS = 24 * 3_600_000;
-const KEPT = ['root.json', 'snapshot.json', 'targets.json', 'timestamp.json'];
+const KEPT = ['manifest.json', 'root.json', 'snapshot.json', 'targets.json', 'timestamp.json'];
 
 function day(number: number): Date {
   return new Date(Date.UTC(2031, 0, number));
