@@ -205,9 +205,14 @@ export async function writeBundle(
   let lengthBytes = 0;
   const writer = await createAtomicWriter(path, { overwrite: 'replace' });
   const archive = pack();
-  const filling = fill(archive, files, signal, onProgress).then(
+  const reader: Reader = { hasLeft: false, left: Promise.withResolvers() };
+  let failure: unknown;
+  const filling = fill(archive, files, { signal, onProgress, reader }).then(
     () => archive.finalize(),
-    (error: unknown) => archive.destroy(error instanceof Error ? error : new Error(String(error))),
+    (error: unknown) => {
+      failure = error;
+      archive.destroy();
+    },
   );
   try {
     // Proof: a pack is a readable stream of buffers; its types do not say so.
@@ -216,8 +221,15 @@ export async function writeBundle(
       lengthBytes += chunk.length;
       await writer.write(chunk);
     }
+    // An archive that was destroyed ends like one that is whole.
+    await filling;
+    if (failure !== undefined) throw failure;
     await writer.commit();
+  } catch (error) {
+    throw failure ?? error;
   } finally {
+    reader.hasLeft = true;
+    reader.left.resolve();
     archive.destroy();
     await filling;
     await writer.discard();
@@ -227,14 +239,29 @@ export async function writeBundle(
 
 const BARE = { mode: 0o644, mtime: new Date(0), uid: 0, gid: 0, uname: '', gname: '', type: 'file' } as const;
 
-async function fill(archive: Pack, files: readonly BundleFile[], signal: AbortSignal, onProgress?: (bytes: number) => void): Promise<void> {
+/** Who takes what the archive gives. */
+interface Reader {
+  hasLeft: boolean;
+  readonly left: PromiseWithResolvers<void>;
+}
+
+interface Filling {
+  readonly signal: AbortSignal;
+  readonly onProgress: ((bytes: number) => void) | undefined;
+  readonly reader: Reader;
+}
+
+async function fill(archive: Pack, files: readonly BundleFile[], { signal, onProgress, reader }: Filling): Promise<void> {
   let done = 0;
   for (const { name, lengthBytes, open } of files) {
+    if (reader.hasLeft) return;
     const entry = archive.entry({ ...BARE, name, size: lengthBytes });
+    // It fails when the archive does, which says why.
+    entry.on('error', () => undefined);
     for await (const chunk of open()) {
       refuseAborted(signal);
-      if (!entry.write(chunk)) await room(entry, archive);
-      if (archive.destroyed) return;
+      if (!entry.write(chunk)) await Promise.race([room(entry), reader.left.promise]);
+      if (reader.hasLeft) return;
       done += chunk.length;
       onProgress?.(done);
     }
@@ -242,11 +269,8 @@ async function fill(archive: Pack, files: readonly BundleFile[], signal: AbortSi
   }
 }
 
-/** Until there is some, or nobody reads any more. */
-async function room(entry: ReturnType<Pack['entry']>, archive: Pack): Promise<void> {
-  const settled = Promise.withResolvers<void>();
-  entry.once('drain', settled.resolve);
-  archive.once('close', settled.resolve);
-  await settled.promise;
-  archive.off('close', settled.resolve);
+async function room(entry: ReturnType<Pack['entry']>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  entry.once('drain', resolve);
+  await promise;
 }
