@@ -98,4 +98,5 @@ export const placeErrors: Readonly<Record<Code, Explained>> = {
   ],
   'client/no-manifest': ['the repository has no manifest.json', 'hosts cannot choose an update without one'],
   'client/bad-root': ['the trusted root cannot be used', 'everything else is judged by it'],
+  'client/bad-bundle': ['the file is no bundle', 'it is damaged, or made so that a reader of tar files stumbles; nothing of it was used'],
 };
