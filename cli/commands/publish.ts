@@ -119,10 +119,11 @@ async function planJobs(
     const problem = `Cannot use the plan ${quote(planFile)}: it was made for ${quote(file.store)}; expected this store, ${quote(store.description)}`;
     throw new GantryError('publish/bad-plan', problem, { path: planFile, at: 'store' });
   }
-  return file.plans.map((stated) => ({
+  return file.plans.map((stated, index) => ({
     repository: stated.repository,
     plan: async () => checkPlan(workspace, store, { stated, file: planFile }, context.now, beginning(options)),
-    publish: async (publishing) => publishPlan(workspace, store, { stated, file: planFile }, publishing),
+    publish: async (publishing) =>
+      publishPlan(workspace, store, { stated, file: planFile, later: file.plans.slice(index + 1) }, publishing),
   }));
 }
 

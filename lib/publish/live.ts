@@ -80,6 +80,7 @@ export async function takeCurrent(
   store: Store,
   repository: RepositoryName,
   judgement: Judgement = 'strict',
+  elsewhere: readonly Draft[] = [],
 ): Promise<Current> {
   const current = await readCurrent(workspace, store, repository, judgement);
   const { live, draft } = current;
@@ -87,18 +88,24 @@ export async function takeCurrent(
   const { published } = live.trusted;
   if (published !== undefined)
     await saveSeenVersions(workspace, store.description, repository, { root: live.rootsStored, ...versionsOf(published) });
-  if (draft === undefined && (await readDraft(workspace, repository)) !== undefined) await forgetDraft(workspace, repository);
+  if (draft === undefined && (await readDraft(workspace, repository)) !== undefined) {
+    await forgetDraft(workspace, repository, elsewhere);
+  }
   return current;
 }
 
-/** Removes the draft, and every object that no other draft needs; a draft that cannot be read may need any of them. */
-export async function forgetDraft(workspace: Workspace, repository: RepositoryName): Promise<void> {
+/**
+ * Removes the draft, and every object that no other draft needs; a draft that cannot be read may need any of them.
+ *
+ * @param elsewhere drafts that wait outside of the workspace's folder, in a plan that is being carried out
+ */
+export async function forgetDraft(workspace: Workspace, repository: RepositoryName, elsewhere: readonly Draft[] = []): Promise<void> {
   await removeDraft(workspace, repository);
-  await forgetObjects(workspace);
+  await forgetObjects(workspace, elsewhere);
 }
 
 /** Removes every object that no draft needs: whoever removed the draft may have been cut off before its objects. */
-export async function forgetObjects(workspace: Workspace): Promise<void> {
-  const needed = await neededObjects(workspace);
+export async function forgetObjects(workspace: Workspace, elsewhere: readonly Draft[] = []): Promise<void> {
+  const needed = await neededObjects(workspace, elsewhere);
   if (needed !== undefined) await keepOnlyObjects(workspace, needed);
 }

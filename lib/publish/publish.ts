@@ -139,27 +139,41 @@ export async function publishRepository(
   }
 }
 
+/** A plan out of a file. */
+export interface StatedJob {
+  readonly stated: StatedPlan;
+  /** Where it stands, for messages. */
+  readonly file: string;
+  /** Plans of the same file that are carried out behind it: what they need stays, wherever their drafts are. */
+  readonly later?: readonly StatedPlan[];
+}
+
 /**
  * Carries out a plan that was made earlier, exactly, or not at all.
  *
- * @param file where it stands, for messages
  * @throws GantryError `publish/conflict` when the live repository is another one by now, `publish/bad-plan`, and whatever
  * `publishRepository` throws
  */
 export async function publishPlan(
   workspace: Workspace,
   store: Store,
-  { stated, file }: { readonly stated: StatedPlan; readonly file: string },
+  { stated, file, later = [] }: StatedJob,
   options: PublishOptions,
 ): Promise<Publication> {
-  const prepared = await prepareStated(workspace, store, { stated, file }, { now: options.now, current: takeCurrent });
+  const elsewhere = later.flatMap(({ draft }) => draft ?? []);
+  const prepared = await prepareStated(
+    workspace,
+    store,
+    { stated, file },
+    { now: options.now, current: async (from, to, repository) => takeCurrent(from, to, repository, 'strict', elsewhere) },
+  );
   if ('done' in prepared) {
-    await forgetObjects(workspace);
+    await forgetObjects(workspace, elsewhere);
     return { plan: prepared.done, applied: [] };
   }
   await refuseLostTargets(store, prepared.plan, targetsOf(prepared));
   try {
-    return await carryOut(workspace, store, prepared, options);
+    return await carryOut(workspace, store, { ...prepared, elsewhere }, options);
   } catch (error) {
     if (!isGantryError(error, 'publish/conflict')) throw error;
     throw await overtakenBy(workspace, await readLive(workspace, store, stated.repository), error.details, error);
@@ -185,7 +199,7 @@ async function prepareStated(
   workspace: Workspace,
   store: Store,
   { stated, file }: { readonly stated: StatedPlan; readonly file: string },
-  { now, current }: { readonly now: Date; readonly current: typeof takeCurrent },
+  { now, current }: { readonly now: Date; readonly current: typeof readCurrent },
 ): Promise<Prepared | { readonly done: PublicationPlan }> {
   const { repository, base, draft } = stated;
   const { live } = await current(workspace, store, repository);
@@ -215,6 +229,8 @@ interface Prepared {
   readonly live: LiveState;
   readonly draft: Draft | undefined;
   readonly signed: SignedRepository | undefined;
+  /** Drafts outside of the workspace's folder whose objects stay. */
+  readonly elsewhere?: readonly Draft[];
 }
 
 function prepare(workspace: Workspace, { live, draft }: Current, now: Date, { judgement }: BeginOptions = {}): Prepared {
@@ -236,7 +252,7 @@ async function refuseForNow(store: Store, { plan, live }: Prepared, now: Date, {
 }
 
 async function carryOut(workspace: Workspace, store: Store, prepared: Prepared, options: PublishOptions): Promise<Publication> {
-  const { plan, live, signed } = prepared;
+  const { plan } = prepared;
   const { clock = () => new Date() } = options;
   await refuseForNow(store, prepared, clock(), options);
   await refuseMissingObjects(workspace, store, plan);
@@ -245,7 +261,7 @@ async function carryOut(workspace: Workspace, store: Store, prepared: Prepared, 
     clock,
     openTarget: async (write) => openObject(workspace, write.path, write),
   });
-  await finish(workspace, store, live, signed);
+  await finish(workspace, store, prepared);
   return { plan, applied };
 }
 
@@ -261,10 +277,10 @@ async function draftAgain(workspace: Workspace, live: LiveState, draft: Draft, n
 }
 
 /** What was planned has become the live state: remember it, and forget the draft. */
-async function finish(workspace: Workspace, store: Store, live: LiveState, signed: SignedRepository | undefined): Promise<void> {
+async function finish(workspace: Workspace, store: Store, { live, signed, elsewhere }: Prepared): Promise<void> {
   const { repository } = live;
   const root = live.trusted.chain.latest.role.version;
   const roles = signed?.roles ?? live.trusted.published;
   if (roles !== undefined) await saveSeenVersions(workspace, store.description, repository, { root, ...versionsOf(roles) });
-  if (signed !== undefined) await forgetDraft(workspace, repository);
+  if (signed !== undefined) await forgetDraft(workspace, repository, elsewhere);
 }

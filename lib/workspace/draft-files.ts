@@ -46,20 +46,24 @@ export async function saveDraft(workspace: Workspace, repository: RepositoryName
  *
  * @returns the digests of the objects that they need; undefined when one of them cannot be read, so that nobody knows
  */
-export async function neededObjects(workspace: Workspace): Promise<ReadonlySet<string> | undefined> {
+export async function neededObjects(workspace: Workspace, elsewhere: readonly Draft[]): Promise<ReadonlySet<string> | undefined> {
   const folder = join(workspace.directory, 'drafts');
   const names = await readdir(folder, { recursive: true }).catch(() => []);
-  const digests = new Set<string>();
+  const digests = new Set<string>(elsewhere.flatMap(objectsOf));
   for (const name of names.filter((one) => one.endsWith('.json') && dirname(one) !== '.')) {
     try {
       const { draft } = decodeDraft(await readWholeFile(join(folder, name), { maxBytes: DRAFT_MAX_BYTES }));
-      for (const change of draft.changes) if (change.kind === 'put-target') digests.add(change.file.hashes.sha256);
+      for (const sha256 of objectsOf(draft)) digests.add(sha256);
     } catch (error) {
       if (!isGantryError(error)) throw error;
       return undefined;
     }
   }
   return digests;
+}
+
+function objectsOf({ changes }: Draft): readonly string[] {
+  return changes.flatMap((change) => (change.kind === 'put-target' ? [change.file.hashes.sha256] : []));
 }
 
 export async function removeDraft(workspace: Workspace, repository: RepositoryName): Promise<void> {

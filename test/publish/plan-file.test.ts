@@ -8,10 +8,20 @@ import { isGantryError } from '../../lib/errors.ts';
 import { readLive } from '../../lib/publish/live.ts';
 import { decodePlans, encodePlans, type StatedPlan } from '../../lib/publish/plan-file.ts';
 import { checkPlan, publishPlan, publishRepository, stateRepository, type Publication } from '../../lib/publish/publish.ts';
+import { addRelease } from '../../lib/publish/release.ts';
 import { refreshRepository } from '../../lib/publish/refresh.ts';
 import { readDraft } from '../../lib/workspace/draft-files.ts';
 import { openWorkspace } from '../../lib/workspace/workspace.ts';
-import { METAL, addVersion, engineerWithRelease, engineerWithRoot, publish, sign, type Engineer } from '../support/engineer.ts';
+import {
+  addVersion,
+  type Engineer,
+  engineerWithRelease,
+  engineerWithRoot,
+  METAL,
+  publish,
+  sign,
+  writeImages,
+} from '../support/engineer.ts';
 import { failingStore, interruptedStore } from '../support/faulty-store.ts';
 
 const FILE = 'plan.json';
@@ -241,4 +251,31 @@ test('publishRepository() never signs again on top of what somebody else publish
     code: 'publish/conflict',
   });
   assert.deepEqual(await offered(engineer), ['1.0.0', '1.0.5']);
+});
+
+test('publishPlan() keeps what later plans of its file need when their drafts lie nowhere else', async (t) => {
+  const usual = await engineerWithRoot(t);
+  const cloud = { variant: 'cloud', arch: 'x86_64' };
+  const { config } = usual.workspace;
+  const workspace = { ...usual.workspace, config: { ...config, repositories: [METAL, cloud] } };
+  const engineer = { ...usual, workspace };
+  for (const repository of [METAL, cloud]) {
+    const images = await writeImages(engineer.directory);
+    await addRelease(workspace, engineer.store, { repository, version: '1.0.0', images, compression: 'zstd', level: 3, now: engineer.now });
+  }
+  await sign(engineer);
+  const plans: StatedPlan[] = [];
+  for (const repository of [METAL, cloud]) {
+    plans.push((await stateRepository(workspace, engineer.store, repository, engineer.now)).stated);
+  }
+  await rm(join(workspace.directory, 'drafts'), { recursive: true });
+  for (const [index, stated] of plans.entries()) {
+    const job = { stated, file: FILE, later: plans.slice(index + 1) };
+    await publishPlan(workspace, engineer.store, job, { now: engineer.now });
+    // Whoever was cut off asks again.
+    await publishPlan(workspace, engineer.store, job, { now: engineer.now });
+  }
+  const live = await readLive(workspace, engineer.store, cloud);
+  assert.equal(live.trusted.manifest.updates.length, 1);
+  assert.deepEqual(await readdir(join(workspace.directory, '.gantry', 'objects')), []);
 });
