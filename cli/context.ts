@@ -32,6 +32,9 @@ export interface OwnContext extends Context {
   end(): void;
 }
 
+/** What starts gantry, `npx` or `timeout`, passes on what the terminal has sent already: that is one Ctrl-C, not two. */
+const SAME_INTERRUPT_MS = 250;
+
 /** @param args looked at for the options that change how errors are shown, before they are parsed */
 export function createContext(args: readonly string[]): OwnContext {
   const isGiven = flagsOf(args);
@@ -48,9 +51,11 @@ export function createContext(args: readonly string[]): OwnContext {
     display.end();
     controller.abort(new GantryError('aborted', 'Cannot go on: it was interrupted', {}));
   };
+  let interruptedAt: number | undefined;
   const interrupt = (): void => {
+    interruptedAt ??= performance.now();
     // Somebody who asks twice does not want to wait for the cleaning up.
-    if (controller.signal.aborted) process.exit(EXIT.interrupted);
+    if (controller.signal.aborted && performance.now() - interruptedAt > SAME_INTERRUPT_MS) process.exit(EXIT.interrupted);
     stop();
   };
   process.on('SIGINT', interrupt);
@@ -73,8 +78,11 @@ export function createContext(args: readonly string[]): OwnContext {
     confirm: async (question) => isGiven('--yes', 'y') || ask(question, canAsk, controller.signal),
     stop,
     end() {
-      process.off('SIGINT', interrupt);
-      process.off('SIGTERM', interrupt);
+      // The second signal of one Ctrl-C must not end a process that has ended well.
+      if (interruptedAt === undefined) {
+        process.off('SIGINT', interrupt);
+        process.off('SIGTERM', interrupt);
+      }
       display.end();
     },
   };

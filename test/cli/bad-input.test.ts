@@ -221,7 +221,10 @@ test('gantry serve and demo --keep-serving print one JSON object, and stop with 
     let printed = '';
     child.stdout?.on('data', (chunk: Buffer) => {
       printed += chunk.toString();
-      if (/^\}\n$/mu.test(printed)) child.kill('SIGINT');
+      if (!/^\}\n$/mu.test(printed)) return;
+      // As `timeout` and `npx` pass it on: one Ctrl-C, and two signals.
+      child.kill('SIGINT');
+      setTimeout(() => child.kill('SIGINT'), 1);
     });
   };
   for (const command of [

@@ -56,7 +56,10 @@ async function named(folders: readonly string[], bytes: number): Promise<void> {
     const names = (await Promise.all(folders.map(async (folder) => (await readdir(folder)).map((name) => join(folder, name))))).flat();
     const journal = names.find((name) => name.endsWith('journal'));
     const text = journal === undefined ? '' : await readFile(journal, 'utf8').catch(() => '');
-    const frames = text.match(/^frame /gmu)?.length ?? 0;
+    const indexes = new Set([...text.matchAll(/^frame (\d+)$/gmu)].map(([, index]) => Number(index)));
+    // From the beginning on: threads may name a later frame before an earlier one.
+    let frames = 0;
+    while (indexes.has(frames)) frames += 1;
     const written = [...text.matchAll(/^(?:written|synced) (\d+)$/gmu)].map(([, count]) => Number(count));
     if (Math.max(frames * MIB, ...written) >= bytes) return;
   }
