@@ -110,7 +110,7 @@ await describeEachS3Server((kind, server) => {
     const bucket = await server.bucket('lost');
     const ours = await scene(t, bucket);
     await ours.ok('publish');
-    for (const command of [['refresh'], ['sign'], ['publish', '--plan', 'plan.json']]) await ours.ok(...command);
+    for (const command of [['refresh', '--online'], ['sign'], ['publish', '--plan', 'plan.json']]) await ours.ok(...command);
     const lost = (await listing(bucket)).map((line) => line.replace(/ .*$/u, '')).find((key) => key.endsWith('root.ext4.zst'));
     await server.client.send(new DeleteObjectCommand({ Bucket: bucket, Key: lost }));
     const was = await listing(bucket);
