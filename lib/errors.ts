@@ -59,6 +59,9 @@ export interface ErrorDetails {
   'keys/unsupported': { readonly path: string; readonly found: string };
   'keys/passphrase-needed': { readonly path: string };
   'keys/passphrase-wrong': { readonly path: string };
+  'keys/pin-needed': { readonly path: string };
+  'keys/bad-reference': { readonly reference: string };
+  'keys/signer-failed': { readonly name: string; readonly reason: string };
   'keys/mismatch': { readonly name: string; readonly expected: string; readonly found: string };
   'keys/bad-signature': { readonly keyId: string };
   'keys/example': { readonly keyId: string };

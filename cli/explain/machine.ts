@@ -70,6 +70,12 @@ export const machineErrors: Readonly<Record<Code, Explained>> = {
   ],
   'keys/passphrase-needed': ['the key is encrypted, and nobody can be asked', 'without its passphrase nothing is signed'],
   'keys/passphrase-wrong': ['the passphrase does not open the key', 'nothing was signed with it'],
+  'keys/pin-needed': ['the token wants a PIN, and nobody can be asked', 'without its PIN nothing is signed'],
+  'keys/bad-reference': ['that does not say where a private key is', 'the wrong key could be used'],
+  'keys/signer-failed': [
+    'what holds the key did not sign',
+    'nothing that it returned was used; the signatures that were made before are kept',
+  ],
   'keys/mismatch': ['the private key is not the one that the workspace knows by this name', 'its signatures would not count'],
   'keys/bad-signature': [
     'a signature does not verify, or is by a key that may not sign this role',

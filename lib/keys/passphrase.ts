@@ -1,5 +1,5 @@
 /**
- * Where a passphrase comes from, in this order: a file, a descriptor, the environment, a person.
+ * Where a passphrase or a PIN comes from, in this order: a file, a descriptor, the environment, a person.
  *
  * Rules (design D9):
  * - the environment's is removed as soon as it is read, so no child process inherits it;
@@ -15,9 +15,18 @@ import { promisify } from 'node:util';
 import { GantryError, quote } from '../errors.ts';
 import { fromSystemError } from '../files/read.ts';
 import { refuseExposed } from './exposed.ts';
-import { checkPassphrase } from './pkcs8.ts';
+import { passphraseProblem } from './pkcs8.ts';
 
-export const PASSPHRASE_VARIABLE = 'GANTRY_PASSPHRASE';
+/** What opens something: a passphrase a file, a PIN a token. */
+interface SecretKind {
+  readonly name: 'passphrase' | 'PIN';
+  readonly variable: string;
+  readonly code: 'keys/passphrase-needed' | 'keys/pin-needed';
+}
+
+export const PASSPHRASE: SecretKind = { name: 'passphrase', variable: 'GANTRY_PASSPHRASE', code: 'keys/passphrase-needed' };
+export const PIN: SecretKind = { name: 'PIN', variable: 'GANTRY_PIN', code: 'keys/pin-needed' };
+
 const LINE_MAX_BYTES = 4096;
 const LINE_FEED = 0x0a;
 const openDescriptor = promisify(openCallback);
@@ -37,46 +46,51 @@ export interface PassphraseSources {
 export interface PassphraseSource {
   /** How often it is worth asking for the same key: a file does not change its mind, a person does. */
   readonly tries: number;
-  /** @throws GantryError `keys/passphrase-needed`, `files/…` */
+  /**
+   * @param path of a key file, or the label of a token
+   * @throws GantryError `keys/passphrase-needed`, `keys/pin-needed`, `files/…`
+   */
   ask(path: string, attempt: number): Promise<string>;
 }
 
 const PERSON_TRIES = 3;
 
-/** The passphrases of key files; everything but a person is read once, and answers for every key. */
-export function passphraseFrom(sources: PassphraseSources): PassphraseSource {
-  const fromEnvironment = sources.env[PASSPHRASE_VARIABLE];
-  delete sources.env[PASSPHRASE_VARIABLE];
+/** The passphrases of key files, or the PINs of tokens; everything but a person is read once, and answers for every key. */
+export function passphraseFrom(sources: PassphraseSources, kind: SecretKind = PASSPHRASE): PassphraseSource {
+  const fromEnvironment = sources.env[kind.variable];
+  delete sources.env[kind.variable];
   let given: Promise<string | undefined> | undefined;
   const isGiven = sources.file !== undefined || sources.fd !== undefined || fromEnvironment !== undefined;
   return {
     tries: isGiven || sources.prompt === undefined ? 1 : PERSON_TRIES,
     async ask(path, attempt) {
-      given ??= readGiven(sources, fromEnvironment);
-      const passphrase = (await given) ?? (await sources.prompt?.(path, attempt));
-      if (passphrase !== undefined) return checkPassphrase(passphrase, path);
-      throw new GantryError(
-        'keys/passphrase-needed',
-        `Cannot get the passphrase for ${quote(path)}: none was given, and there is no terminal to ask on`,
-        { path },
-      );
+      given ??= readGiven(sources, fromEnvironment, kind);
+      const secret = (await given) ?? (await sources.prompt?.(path, attempt));
+      if (secret === undefined) throw needed(kind, 'get', path, 'none was given, and there is no terminal to ask on');
+      const problem = passphraseProblem(secret);
+      if (problem !== undefined) throw needed(kind, 'use', path, problem);
+      return secret;
     },
   };
 }
 
-async function readGiven({ file, fd }: PassphraseSources, fromEnvironment: string | undefined): Promise<string | undefined> {
-  if (file !== undefined) return readPassphraseFile(file);
-  if (fd !== undefined) return readPassphraseDescriptor(fd);
+async function readGiven(
+  { file, fd }: PassphraseSources,
+  fromEnvironment: string | undefined,
+  kind: SecretKind,
+): Promise<string | undefined> {
+  if (file !== undefined) return readPassphraseFile(file, kind);
+  if (fd !== undefined) return readPassphraseDescriptor(fd, kind);
   return fromEnvironment;
 }
 
-async function readPassphraseFile(path: string): Promise<string> {
+async function readPassphraseFile(path: string, kind: SecretKind): Promise<string> {
   try {
     const fd = await openDescriptor(path, 'r');
     const found = fstatSync(fd);
     try {
-      refuseExposed(found, path, 'passphrase in');
-      return await readFirstLine(fd, path);
+      refuseExposed(found, path, `${kind.name} in`);
+      return await readFirstLine(fd, path, kind);
     } finally {
       // A pipe's descriptor belongs to the socket that read it.
       if (!isStream(found)) closeSync(fd);
@@ -86,18 +100,18 @@ async function readPassphraseFile(path: string): Promise<string> {
   }
 }
 
-async function readPassphraseDescriptor(fd: number): Promise<string> {
+async function readPassphraseDescriptor(fd: number, kind: SecretKind): Promise<string> {
   const name = `descriptor ${fd}`;
   // A terminal would show what is typed, and wait for somebody who does not know that.
-  if (isatty(fd)) throw unusable(name, 'it is a terminal; expected a pipe or a file');
+  if (isatty(fd)) throw unusable(kind, name, 'it is a terminal; expected a pipe or a file');
   try {
-    return await readFirstLine(fd, name);
+    return await readFirstLine(fd, name, kind);
   } catch (error) {
     throw fromSystemError(error, name, 'read');
   }
 }
 
-async function readFirstLine(fd: number, name: string): Promise<string> {
+async function readFirstLine(fd: number, name: string, kind: SecretKind): Promise<string> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of chunksOf(fd)) {
@@ -105,13 +119,14 @@ async function readFirstLine(fd: number, name: string): Promise<string> {
     chunks.push(end === -1 ? chunk : chunk.subarray(0, end));
     length += chunk.length;
     if (end !== -1) break;
-    if (length > LINE_MAX_BYTES) throw unusable(name, `its first line has more than ${LINE_MAX_BYTES} bytes; expected a passphrase`);
+    if (length > LINE_MAX_BYTES)
+      throw unusable(kind, name, `its first line has more than ${LINE_MAX_BYTES} bytes; expected a ${kind.name}`);
   }
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks)).replace(/\r$/u, '');
   } catch {
     // The cause would quote nothing useful, and must not quote the bytes.
-    throw unusable(name, 'its first line is not UTF-8; expected text');
+    throw unusable(kind, name, 'its first line is not UTF-8; expected text');
   }
 }
 
@@ -132,6 +147,10 @@ async function* readChunks(fd: number): AsyncGenerator<Uint8Array, void, undefin
   }
 }
 
-function unusable(path: string, problem: string): GantryError {
-  return new GantryError('keys/passphrase-needed', `Cannot read a passphrase from ${quote(path)}: ${problem}`, { path });
+function needed({ code, name }: SecretKind, verb: 'get' | 'use', path: string, problem: string): GantryError {
+  return new GantryError(code, `Cannot ${verb} the ${name} for ${quote(path)}: ${problem}`, { path });
+}
+
+function unusable({ code, name }: SecretKind, path: string, problem: string): GantryError {
+  return new GantryError(code, `Cannot read a ${name} from ${quote(path)}: ${problem}`, { path });
 }

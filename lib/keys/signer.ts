@@ -10,4 +10,6 @@ export interface Signer {
   readonly keyId: KeyId;
   /** @throws GantryError `keys/bad-signature` when the back end returned something that does not verify. */
   sign(payload: Uint8Array): Promise<Signature>;
+  /** Gives back what the back end holds: the session of a token, a connection. */
+  close?(): Promise<void>;
 }

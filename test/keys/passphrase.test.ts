@@ -5,7 +5,7 @@ import { chmod, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
-import { PASSPHRASE_VARIABLE, passphraseFrom } from '../../lib/keys/passphrase.ts';
+import { PASSPHRASE, passphraseFrom } from '../../lib/keys/passphrase.ts';
 import { temporaryDirectory } from '../support/engineer.ts';
 
 const run = promisify(execFile);
@@ -25,7 +25,7 @@ test('passphraseFrom() takes the file before the descriptor, the descriptor befo
   const path = await secretFile(t, 'from file\n');
   const other = await secretFile(t, 'from descriptor\n');
   await using descriptor = await open(other, 'r');
-  const env = { [PASSPHRASE_VARIABLE]: 'from environment' };
+  const env = { [PASSPHRASE.variable]: 'from environment' };
   const sources = { file: path, fd: descriptor.fd, prompt: async (): Promise<string> => 'from person' };
   assert.equal(await passphraseFrom({ ...sources, env: { ...env } }).ask('k.pem', 0), 'from file');
   assert.equal(await passphraseFrom({ ...sources, file: undefined, env: { ...env } }).ask('k.pem', 0), 'from descriptor');
@@ -35,7 +35,7 @@ test('passphraseFrom() takes the file before the descriptor, the descriptor befo
 
 test('passphraseFrom() removes GANTRY_PASSPHRASE from the environment, whichever source counts', async (t) => {
   for (const file of [undefined, await secretFile(t, 'from file')]) {
-    const env: Record<string, string | undefined> = { [PASSPHRASE_VARIABLE]: 'secret', PATH: '/bin' };
+    const env: Record<string, string | undefined> = { [PASSPHRASE.variable]: 'secret', PATH: '/bin' };
     passphraseFrom({ file, env });
     assert.deepEqual(env, { PATH: '/bin' });
   }
@@ -48,7 +48,7 @@ test('passphraseFrom() removes GANTRY_PASSPHRASE from the process, so that a chi
     const source = passphraseFrom({ env: process.env });
     console.log(await source.ask('k.pem', 0), execFileSync(process.execPath, ['-p', 'String(process.env.GANTRY_PASSPHRASE)']).toString().trim());`;
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], {
-    env: { ...process.env, [PASSPHRASE_VARIABLE]: 'secret' },
+    env: { ...process.env, [PASSPHRASE.variable]: 'secret' },
   });
   assert.equal(stdout, 'secret undefined\n');
 });
@@ -75,7 +75,7 @@ const USELESS: readonly (readonly [what: string, content: string | Uint8Array, m
 ];
 for (const [what, content, message] of USELESS) {
   test(`passphraseFrom() refuses a file, and asks nobody else, when it has ${what}`, async (t) => {
-    const source = passphraseFrom({ file: await secretFile(t, content), env: { [PASSPHRASE_VARIABLE]: 'other' }, prompt: never });
+    const source = passphraseFrom({ file: await secretFile(t, content), env: { [PASSPHRASE.variable]: 'other' }, prompt: never });
     await assert.rejects(source.ask('k.pem', 0), (error: Error & { code?: string }) => {
       assert.equal(error.code, 'keys/passphrase-needed');
       assert.match(error.message, message);
@@ -97,7 +97,7 @@ test('passphraseFrom() refuses a file that others can read, unread', async (t) =
 
 test('passphraseFrom() says which file is missing, and asks nobody else', async (t) => {
   const path = join(await temporaryDirectory(t), 'none');
-  const source = passphraseFrom({ file: path, env: { [PASSPHRASE_VARIABLE]: 'other' }, prompt: never });
+  const source = passphraseFrom({ file: path, env: { [PASSPHRASE.variable]: 'other' }, prompt: never });
   await assert.rejects(source.ask('k.pem', 0), { code: 'files/missing', details: { path } });
 });
 
@@ -118,7 +118,7 @@ test('passphraseFrom() reads a file once for every key of a batch', async (t) =>
 });
 
 test('passphraseFrom() refuses an empty GANTRY_PASSPHRASE instead of asking', async () => {
-  const source = passphraseFrom({ env: { [PASSPHRASE_VARIABLE]: '' }, prompt: never });
+  const source = passphraseFrom({ env: { [PASSPHRASE.variable]: '' }, prompt: never });
   await assert.rejects(source.ask('k.pem', 0), { code: 'keys/passphrase-needed', message: /empty/u });
 });
 
