@@ -5,7 +5,7 @@ import type { OptionValues } from './program.ts';
 import { keysDirectoryOf } from './session.ts';
 
 export async function keysAtHand(context: Context, options: OptionValues, workspace: Workspace): Promise<ReadonlySet<string>> {
-  const { listKeyFiles } = await import('../lib/keys/key-file.ts');
+  const { isAtHand, listKeyFiles } = await import('../lib/keys/key-file.ts');
   const files = await listKeyFiles(await keysDirectoryOf(context, options, workspace));
-  return new Set<string>(files.filter(({ privatePath }) => privatePath !== undefined).map(({ keyId }) => keyId));
+  return new Set<string>(files.filter(isAtHand).map(({ keyId }) => keyId));
 }

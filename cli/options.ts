@@ -28,10 +28,32 @@ export const repositoriesOptions: readonly OptionSpec[] = [
   storeOption,
 ];
 
+export const keysDirOption: OptionSpec = {
+  flags: '--keys-dir <dir>',
+  description: 'where private keys are (default: ~/.config/gantry/keys/PRODUCT)',
+};
+
 export const keyOptions: readonly OptionSpec[] = [
-  { flags: '--keys-dir <dir>', description: 'where private keys are (default: ~/.config/gantry/keys/PRODUCT)' },
+  keysDirOption,
   { flags: '--passphrase-file <file>', description: 'read the passphrase from the first line of a file (mode 0600)' },
   { flags: '--passphrase-fd <n>', description: 'read the passphrase from an open file descriptor' },
+];
+
+/** For commands that may open a token. */
+export const secretOptions: readonly OptionSpec[] = [
+  ...keyOptions,
+  { flags: '--pin-file <file>', description: 'read the PIN of a token from the first line of a file (mode 0600)' },
+];
+
+/** The options of whoever signs. */
+export const signingOptions: readonly OptionSpec[] = [
+  ...secretOptions,
+  { flags: '--key <name>', description: 'sign with this key of --keys-dir only; may be repeated', repeat: true },
+  {
+    flags: '--signer <url>',
+    description: 'sign with this key, too: pkcs11:, aws-kms:, aws-ssm:, ssh-agent:, command: or file: (docs/keys.md); may be repeated',
+    repeat: true,
+  },
 ];
 
 export const dryRunOption: OptionSpec = { flags: '--dry-run', description: 'say what would happen, and change nothing' };

@@ -1,9 +1,9 @@
 /** What most commands open first: the workspace, its store, the keys. */
 import type { Store } from '../lib/store/store.ts';
-import type { PassphraseSource } from '../lib/keys/passphrase.ts';
+import type { KeyRingOptions } from '../lib/workspace/key-ring.ts';
 import type { Workspace } from '../lib/workspace/workspace.ts';
 import type { Context } from './context.ts';
-import { numberOption, pathOf, textOption } from './options.ts';
+import { listOf, numberOption, pathOf, textOption } from './options.ts';
 import type { OptionValues } from './program.ts';
 
 export interface WorkspaceSession {
@@ -26,10 +26,7 @@ export async function openWorkspaceSession(context: Context, options: OptionValu
   return { workspace, store: await openStore(workspace, context.env) };
 }
 
-export interface KeySession {
-  readonly keysDirectory: string;
-  readonly passphrases: PassphraseSource;
-}
+export type KeySession = KeyRingOptions & Required<Pick<KeyRingOptions, 'pin' | 'env'>>;
 
 /** Of a workspace, or of a draft that says which product it is for. */
 type OfProduct = { readonly config: Pick<Workspace['config'], 'product'> };
@@ -40,12 +37,30 @@ export async function keysDirectoryOf(context: Context, options: OptionValues, w
   return keysDir === undefined ? defaultKeysDirectory(workspace.config.product, context.env) : pathOf(context, keysDir);
 }
 
-/** Where private keys are, and who is asked for their passphrase. */
+/** Where private keys are, and who is asked for their passphrase or PIN. */
 export async function openKeySession(context: Context, options: OptionValues, workspace: OfProduct): Promise<KeySession> {
-  const { passphraseFrom } = await import('../lib/keys/passphrase.ts');
+  const { passphraseFrom, PIN } = await import('../lib/keys/passphrase.ts');
+  const pinFile = textOption(options, 'pinFile');
+  const passphrases = passphraseFrom({
+    ...passphraseSources(context, options),
+    prompt: context.canAsk ? promptOnce(context) : undefined,
+  });
+  const pin = passphraseFrom(
+    {
+      file: pinFile === undefined ? undefined : pathOf(context, pinFile),
+      env: context.env,
+      prompt: context.canAsk ? async (token) => askFor(context, `PIN of ${token}:`) : undefined,
+    },
+    PIN,
+  );
+  const only = listOf(options, 'key');
   return {
     keysDirectory: await keysDirectoryOf(context, options, workspace),
-    passphrases: passphraseFrom({ ...passphraseSources(context, options), prompt: context.canAsk ? promptOnce(context) : undefined }),
+    passphrases,
+    pin,
+    env: context.env,
+    ...(only.length === 0 ? {} : { only }),
+    signers: listOf(options, 'signer'),
   };
 }
 
@@ -66,9 +81,13 @@ function promptOnce(context: Context): (path: string, attempt: number) => Promis
   let last: string | undefined;
   return async (path, attempt) => {
     if (attempt === 0 && last !== undefined) return last;
-    const { askPassphrase } = await import('./ui/prompt.ts');
     if (attempt > 0) context.note('That passphrase does not open this key.');
-    last = await askPassphrase(`Passphrase for ${path}:`, context.signal);
+    last = await askFor(context, `Passphrase for ${path}:`);
     return last;
   };
+}
+
+async function askFor(context: Context, question: string): Promise<string> {
+  const { askPassphrase } = await import('./ui/prompt.ts');
+  return askPassphrase(question, context.signal);
 }

@@ -7,14 +7,14 @@ import { keyNames } from './drafts.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { judgedAt, momentOptions } from './moment.ts';
 import { stepsOf, type Step } from './next-steps.ts';
-import { keyOptions, pathOf, storeOption, textOption } from './options.ts';
+import { keysDirOption, pathOf, storeOption, textOption } from './options.ts';
 import type { OptionSpec, OptionValues } from './program.ts';
 import { openWorkspaceSession } from './session.ts';
 
 export const EXIT_OF: Readonly<Record<Urgency, number>> = { fine: EXIT.done, due: EXIT.due, overdue: EXIT.overdue };
 
 export const standingOptions: readonly OptionSpec[] = [
-  ...keyOptions.slice(0, 1),
+  keysDirOption,
   storeOption,
   ...momentOptions,
   { flags: '--metrics <file>', description: 'write it to this file for Prometheus too, whatever the exit code is' },

@@ -1,6 +1,6 @@
 import type { Context } from '../context.ts';
 import { repositoriesOf } from '../edits.ts';
-import { dryRunOption, isSet, keyOptions, numberOption, pathOf, repositoriesOptions, textOption } from '../options.ts';
+import { dryRunOption, isSet, signingOptions, numberOption, pathOf, repositoriesOptions, textOption } from '../options.ts';
 import type { CommandSpec, OptionValues, Outcome } from '../program.ts';
 import { describePlans, publishAll, rolloutsOf, withoutBytes, type Job } from '../publication.ts';
 import { openWorkspaceSession, type WorkspaceSession } from '../session.ts';
@@ -34,7 +34,7 @@ export const publish: CommandSpec = {
       description: 'a key was stolen: publish a root that drops it together with the roles that replace what it signed',
     },
     { flags: '--beside-others', description: 'begin a repository where objects lie that no repository has' },
-    ...keyOptions,
+    ...signingOptions,
     ...repositoriesOptions,
     dryRunOption,
   ],
@@ -93,10 +93,12 @@ async function draftJobs(context: Context, session: WorkspaceSession, options: O
 async function signerOf(context: Context, { workspace, store }: WorkspaceSession, options: OptionValues): Promise<() => Promise<void>> {
   const { openKeySession } = await import('../session.ts');
   const { signDrafts } = await import('../../lib/publish/sign.ts');
+  const { failureOf } = await import('../../lib/publish/signing.ts');
   const keys = await openKeySession(context, options, workspace);
   return async () => {
     context.note('A version number was taken meanwhile: signing once more, with the next one.');
-    await signDrafts(workspace, store, { ...keys, now: context.now });
+    const failure = failureOf((await signDrafts(workspace, store, { ...keys, now: context.now })).items);
+    if (failure !== undefined) throw failure;
   };
 }
 

@@ -3,7 +3,7 @@ import { keysAtHand } from '../at-hand.ts';
 import type { Context } from '../context.ts';
 import { repositoriesOf } from '../edits.ts';
 import { isMomentGiven, judgedAt, momentOptions } from '../moment.ts';
-import { dryRunOption, isSet, keyOptions, repositoriesOptions, textOption } from '../options.ts';
+import { dryRunOption, isSet, keysDirOption, repositoriesOptions, textOption } from '../options.ts';
 import type { CommandSpec, OptionValues, Outcome } from '../program.ts';
 import { openWorkspaceSession, type WorkspaceSession } from '../session.ts';
 import { keyNames } from '../drafts.ts';
@@ -19,7 +19,7 @@ export const refresh: CommandSpec = {
     { flags: '--online', description: 'renew snapshot and timestamp, due or not' },
     { flags: '--all', description: 'renew targets, snapshot and timestamp, due or not' },
     { flags: '--even-expired', description: 'renew what has expired too: you have made sure that it is what you published last' },
-    ...keyOptions.slice(0, 1),
+    keysDirOption,
     ...repositoriesOptions,
     ...momentOptions,
     dryRunOption,

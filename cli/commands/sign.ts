@@ -1,11 +1,12 @@
 import type { SignedItem, SigningAsk } from '../../lib/publish/signing.ts';
+import { exitCodeOf } from '../exit-codes.ts';
 import type { Context } from '../context.ts';
 import { keyNames, openParcelHere, readParcel, workspaceIfAny } from '../drafts.ts';
-import { keyOptions, pathOf, storeOption, textOption } from '../options.ts';
+import { pathOf, signingOptions, storeOption, textOption } from '../options.ts';
 import type { CommandSpec, OptionValues, Outcome } from '../program.ts';
 import { openKeySession, openWorkspaceSession } from '../session.ts';
 import { describeRole, draftTitle } from '../ui/drafts.ts';
-import { count, shellWord } from '../ui/format.ts';
+import { shellWord } from '../ui/format.ts';
 import { paint, paintResult, sign as signs } from '../ui/style.ts';
 
 type KeyNames = (keyId: string) => string;
@@ -17,7 +18,7 @@ export const sign: CommandSpec = {
   description:
     'Shows what waits and what it means, asks (on a terminal, without --yes), signs with the keys in --keys-dir, and says what is still missing and from whom. Each signature is kept at once: who is interrupted goes on where they were.',
   options: [
-    ...keyOptions,
+    ...signingOptions,
     storeOption,
     { flags: '--root <file>', description: 'with a file, outside a workspace: the root that you trust, any N.root.json' },
   ],
@@ -42,7 +43,8 @@ async function signWaiting(context: Context, options: OptionValues): Promise<Out
     signDrafts(workspace, store, { ...session, now: context.now, ask: askOn(context, nameOf) }),
   );
   return {
-    json: { items, redrafted, complete: isComplete(items) },
+    ...(await endOf(items)),
+    json: { items: items.map(jsonOf), redrafted, complete: isComplete(items) },
     lines: [
       ...redrafted.map(
         (repository) => `Somebody else has published ${draftTitle({ repository })} since: its draft was made again on top of that.`,
@@ -75,7 +77,8 @@ async function signFile(context: Context, file: string, options: OptionValues): 
   const items = item === undefined ? [] : [item];
   const back = item?.reason === 'signed' ? ['', `Next: take it back, then: gantry draft import ${shellWord(file)}`] : [];
   return {
-    json: { items, redrafted: [], complete: isComplete(items) },
+    ...(await endOf(items)),
+    json: { items: items.map(jsonOf), redrafted: [], complete: isComplete(items) },
     lines: [...(items.length === 0 ? ['Nothing in it waits for a signature.'] : items.flatMap((one) => describe(one, nameOf))), ...back],
   };
 }
@@ -94,24 +97,40 @@ function askOn(context: Context, nameOf: KeyNames): (ask: SigningAsk) => Promise
   };
 }
 
+/** Who could not sign at all is told why; where only some could not and more is missing, the exit code says so. */
+async function endOf(items: readonly SignedItem[]): Promise<Pick<Outcome, 'exitCode'>> {
+  const { failureOf } = await import('../../lib/publish/signing.ts');
+  const failure = failureOf(items);
+  if (failure !== undefined) throw failure;
+  const [failed] = items.filter(({ missing }) => missing.length > 0).flatMap((item) => item.failed);
+  return failed === undefined ? {} : { exitCode: exitCodeOf(failed.error.code) };
+}
+
+function jsonOf({ failed, ...item }: SignedItem): object {
+  return { ...item, failed: failed.map(({ keyId, error: { code, message } }) => ({ keyId, code, message })) };
+}
+
 function isComplete(items: readonly SignedItem[]): boolean {
   return items.every(({ missing }) => missing.length === 0);
 }
 
-function describe({ repository, role, version, reason, signedBy, missing }: SignedItem, nameOf: KeyNames): readonly string[] {
+function describe({ repository, role, version, reason, signedBy, failed, missing }: SignedItem, nameOf: KeyNames): readonly string[] {
   const what = `${repository === undefined ? '' : `${draftTitle({ repository })} `}${role} version ${version}`;
   const who = {
     signed: `signed by ${signedBy.map(nameOf).join(', ')}`,
     declined: 'not signed, as you said',
     'not-yours': 'not signed here: none of the keys at hand may sign it',
+    failed: 'not signed: no key at hand could be used',
     complete: 'complete',
   }[reason];
-  if (missing.length === 0) return [`${paintResult('green', signs.done)} ${what}: ${who}`];
+  const failures = failed.map(({ keyId, error }) => `    ${nameOf(keyId)} did not sign: ${error.message}`);
+  if (missing.length === 0) return [`${paintResult('green', signs.done)} ${what}: ${who}`, ...failures];
   return [
     `${paintResult('yellow', signs.failed)} ${what}: ${who}`,
+    ...failures,
     ...missing.map(
       ({ have, need, candidates }) =>
-        `    ${have} of ${need} signatures; missing ${count(need - have, 'more')} of ${candidates.map(nameOf).join(', ')}`,
+        `    ${have} of ${need} signatures; missing ${need - have} more of ${candidates.map(nameOf).join(', ')}`,
     ),
   ];
 }

@@ -7,6 +7,8 @@ export interface SignerAccess {
   readonly name: string;
   /** The key that it must turn out to be; absent while it is being found out. */
   readonly expected?: PublicKey;
+  /** Of key files. */
+  readonly passphrases: PassphraseSource;
   /** Asked for only by a back end that wants one, and only when it does: `ask('the token "release"', attempt)`. */
   readonly pin: PassphraseSource;
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -1,5 +1,6 @@
 /**
- * Key files: `NAME.pem` (private, 0600) and `NAME.pub.pem` (SPKI), side by side.
+ * Key files: `NAME.pem` (private, 0600) and `NAME.pub.pem` (SPKI), side by side. Where the private half is not in a file, `NAME.signer`
+ * has one line instead that says where it is (reference.ts).
  *
  * Rules:
  * - a private key is never overwritten, and never read when others can read it too;
@@ -16,6 +17,7 @@ import { keyIdOf, publicKeyFromKeyObject, publicKeyFromPem, publicKeyToPem } fro
 import type { KeyId, PublicKey } from '../tuf/types.ts';
 import { refuseExposed } from './exposed.ts';
 import { signerFromKeyObject } from './key-signer.ts';
+import type { PassphraseSource } from './passphrase.ts';
 import { encodePem, readPemBlock, unreadable } from './pem.ts';
 import { checkPassphrase, encryptPrivateKey, isEncrypted, plainPrivateKey, readPrivateKey, unsupportedKind } from './pkcs8.ts';
 import type { Signer } from './signer.ts';
@@ -24,21 +26,30 @@ const KEY_FILE_MAX_BYTES = 1 << 16;
 // `x.pub` is not a name: its private file would take the place of the public one of `x`.
 const NAME = /^(?!.*\.pub$)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/u;
 const PUBLIC_SUFFIX = '.pub.pem';
+const PRIVATE_SUFFIX = '.pem';
+const SIGNER_SUFFIX = '.signer';
 
 /** A key of which the public half is at hand. */
 export interface KeyFile {
   readonly name: string;
   readonly keyId: KeyId;
   readonly key: PublicKey;
-  /** Absent when the private half is elsewhere. */
+  /** Absent when the private half is in no file here. */
   readonly privatePath?: string;
+  /** A URL that says where else it can be reached. */
+  readonly reference?: string;
   /** Whether the private half needs a passphrase; absent when it is elsewhere or cannot be read. */
   readonly encrypted?: boolean;
 }
 
 /** A key of which both halves were just written. */
-export interface WrittenKeyFile extends Required<KeyFile> {
+export interface WrittenKeyFile extends Required<Omit<KeyFile, 'reference'>> {
   readonly publicPath: string;
+}
+
+/** Whether its private half can be reached from here. */
+export function isAtHand({ privatePath, reference }: KeyFile): boolean {
+  return privatePath !== undefined || reference !== undefined;
 }
 
 /** @throws GantryError `keys/bad-name` */
@@ -63,21 +74,49 @@ export async function writeKeyFile(
   privateKey: KeyObject,
   options: { readonly passphrase: string | undefined },
 ): Promise<WrittenKeyFile> {
-  const privatePath = join(directory, `${checkKeyName(name)}.pem`);
-  const publicPath = join(directory, `${name}${PUBLIC_SUFFIX}`);
+  const privatePath = join(directory, `${checkKeyName(name)}${PRIVATE_SUFFIX}`);
   const key = publicKeyFromKeyObject(privateKey);
   const { passphrase } = options;
   const text =
     passphrase === undefined ? plainPrivateKey(privateKey) : await encryptPrivateKey(privateKey, checkPassphrase(passphrase, privatePath));
+  const publicPath = await writeHalves(directory, { name, key }, { path: privatePath, text, mode: 0o600 });
+  return { name, key, keyId: keyIdOf(key), privatePath, publicPath, encrypted: passphrase !== undefined };
+}
+
+/** A key of which a line here says where it is. */
+export interface WrittenSignerFile {
+  readonly keyId: KeyId;
+  readonly signerPath: string;
+  readonly publicPath: string;
+}
+
+/**
+ * Writes where a key is to be found, beside its public half, or nothing.
+ *
+ * @throws GantryError `keys/exists`, `keys/bad-name`, `files/…`
+ */
+export async function writeSignerFile(directory: string, name: string, key: PublicKey, reference: string): Promise<WrittenSignerFile> {
+  const signerPath = join(directory, `${checkKeyName(name)}${SIGNER_SUFFIX}`);
+  const publicPath = await writeHalves(directory, { name, key }, { path: signerPath, text: `${reference}\n`, mode: 0o644 });
+  return { keyId: keyIdOf(key), signerPath, publicPath };
+}
+
+/** The half that signs and the public one, or none. @returns where the public half is */
+async function writeHalves(
+  directory: string,
+  { name, key }: Pick<KeyFile, 'name' | 'key'>,
+  { path, text, mode }: { readonly path: string; readonly text: string; readonly mode: number },
+): Promise<string> {
+  const publicPath = join(directory, `${name}${PUBLIC_SUFFIX}`);
   await ensurePrivateDirectory(directory);
-  await refuseTaken(name, async () => writeNewFile(privatePath, text, { mode: 0o600 }));
+  await refuseTaken(name, async () => writeNewFile(path, text, { mode }));
   try {
     await refuseTaken(name, async () => writeNewFile(publicPath, publicKeyToPem(key)));
   } catch (error) {
-    await rm(privatePath, { force: true });
+    await rm(path, { force: true });
     throw error;
   }
-  return { name, key, keyId: keyIdOf(key), privatePath, publicPath, encrypted: passphrase !== undefined };
+  return publicPath;
 }
 
 async function refuseTaken(name: string, write: () => Promise<void>): Promise<void> {
@@ -146,10 +185,21 @@ export async function listKeyFiles(directory: string): Promise<readonly KeyFile[
       .toSorted()
       .map(async (name) => {
         const key = await readPublicKeyFile(join(directory, `${name}${PUBLIC_SUFFIX}`));
-        const privateHalf = present.has(`${name}.pem`) ? await describePrivate(join(directory, `${name}.pem`)) : {};
-        return { name, key, keyId: keyIdOf(key), ...privateHalf };
+        return { name, key, keyId: keyIdOf(key), ...(await privateHalf(directory, name, present)) };
       }),
   );
+}
+
+async function privateHalf(
+  directory: string,
+  name: string,
+  present: ReadonlySet<string>,
+): Promise<Pick<KeyFile, 'privatePath' | 'encrypted' | 'reference'>> {
+  const files = { private: `${name}${PRIVATE_SUFFIX}`, signer: `${name}${SIGNER_SUFFIX}` };
+  if (present.has(files.private)) return describePrivate(join(directory, files.private));
+  if (!present.has(files.signer)) return {};
+  const [reference = ''] = (await readText(join(directory, files.signer))).split('\n');
+  return { reference: reference.trim() };
 }
 
 async function describePrivate(privatePath: string): Promise<Pick<KeyFile, 'privatePath' | 'encrypted'>> {
@@ -185,6 +235,20 @@ export async function openKeySigner(path: string, options: OpenKeyOptions): Prom
     `Cannot sign with ${quote(path)}: it holds the key ${signer.keyId.slice(0, 12)}…; expected ${expected.slice(0, 12)}… as ${quote(name)}`,
     { name, expected, found: signer.keyId },
   );
+}
+
+/** The same, asking as often as it is worth. */
+export async function openKeyFile(
+  path: string,
+  { passphrases, ...options }: Omit<OpenKeyOptions, 'passphrase'> & { readonly passphrases: PassphraseSource },
+): Promise<Signer> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await openKeySigner(path, { ...options, passphrase: async (asked) => passphrases.ask(asked, attempt) });
+    } catch (error) {
+      if (!isGantryError(error, 'keys/passphrase-wrong') || attempt + 1 >= passphrases.tries) throw error;
+    }
+  }
 }
 
 async function readPrivateFile(path: string, name: string, passphrase: (path: string) => Promise<string>): Promise<KeyObject> {

@@ -10,7 +10,7 @@ import { rootAuthorities, rootRequest } from '../repository/root-draft.ts';
 import { requestFor, withSignature } from '../repository/signing.ts';
 import type { Envelope, KeyId, Root } from '../tuf/types.ts';
 import type { OpenedParcel } from './parcels.ts';
-import { openSigning, type SignedItem, type SigningOptions } from './signing.ts';
+import { openSigning, type SignedItem, type Signing, type SigningOptions } from './signing.ts';
 
 /**
  * @param keep puts the parcel on disk after each signature
@@ -21,12 +21,17 @@ export async function signParcel(
   opened: OpenedParcel,
   { nameOf, keep, ...options }: SigningOptions & { readonly nameOf: KeyNames; readonly keep: (parcel: Parcel) => Promise<void> },
 ): Promise<SignedItem | undefined> {
-  return opened.kind === 'root' ? signRoot(opened, options, nameOf, keep) : signRole(opened, options, nameOf, keep);
+  const signing = await openSigning(options);
+  try {
+    return opened.kind === 'root' ? await signRoot(opened, signing, nameOf, keep) : await signRole(opened, signing, nameOf, keep);
+  } finally {
+    await signing.close();
+  }
 }
 
 async function signRoot(
   opened: Extract<OpenedParcel, { kind: 'root' }>,
-  options: SigningOptions,
+  signing: Signing,
   nameOf: KeyNames,
   keep: (parcel: Parcel) => Promise<void>,
 ): Promise<SignedItem | undefined> {
@@ -35,8 +40,7 @@ async function signRoot(
   const previous: Root | undefined = opened.chain?.roots.find(({ role }) => role.version === version - 1)?.role;
   const authorities = rootAuthorities(root.signed, previous);
   const known = new Set<KeyId>(previous?.roles.root.keyids ?? root.signed.roles.root.keyids);
-  const signing = await openSigning(options);
-  const { reason, signedBy } = await signing.collect({
+  const collected = await signing.collect({
     view: viewRoot(root, previous, nameOf),
     base: previous === undefined ? 'no root' : `root ${previous.version}`,
     request: rootRequest(root, previous),
@@ -46,12 +50,12 @@ async function signRoot(
       await keep({ ...opened.parcel, root });
     },
   });
-  return { role: 'root', version, reason, signedBy, missing: rootRequest(root, previous).missing };
+  return { role: 'root', version, ...collected, missing: rootRequest(root, previous).missing };
 }
 
 async function signRole(
   { base, parcel, repository }: Extract<OpenedParcel, { kind: 'repository' }>,
-  options: SigningOptions,
+  signing: Signing,
   nameOf: KeyNames,
   keep: (parcel: Parcel) => Promise<void>,
 ): Promise<SignedItem | undefined> {
@@ -63,9 +67,8 @@ async function signRole(
   const drafted: Envelope | undefined = parcel.draft.roles[role];
   if (drafted === undefined) return undefined;
   let envelope = drafted;
-  const signing = await openSigning(options);
   const timestamp = parcel.draft.base.timestamp?.version;
-  const { reason, signedBy } = await signing.collect({
+  const collected = await signing.collect({
     repository,
     view: viewRole(parcel.draft, role, base, nameOf),
     base: `root ${root.version} and ${timestamp === undefined ? 'no publication' : `timestamp ${timestamp}`}`,
@@ -75,5 +78,5 @@ async function signRole(
       await keep({ ...parcel, draft: { ...parcel.draft, roles: { ...parcel.draft.roles, [role]: envelope } } });
     },
   });
-  return { repository, role, version: request.version, reason, signedBy, missing: requestFor(envelope, authorities).missing };
+  return { repository, role, version: request.version, ...collected, missing: requestFor(envelope, authorities).missing };
 }

@@ -37,6 +37,14 @@ export interface SigningReport {
 /** Signs the drafted root, then the draft of every repository. */
 export async function signDrafts(workspace: Workspace, store: Store, options: SigningOptions): Promise<SigningReport> {
   const signing = await openSigning(options);
+  try {
+    return await signAll(workspace, store, signing, options.now);
+  } finally {
+    await signing.close();
+  }
+}
+
+async function signAll(workspace: Workspace, store: Store, signing: Signing, now: Date): Promise<SigningReport> {
   const names = new Map((await namedKeys(workspace)).map(({ keyId, name }) => [keyId, name]));
   const nameOf: KeyNames = (keyId) => names.get(keyId) ?? keyId.slice(0, 12);
   const items: SignedItem[] = [];
@@ -49,14 +57,14 @@ export async function signDrafts(workspace: Workspace, store: Store, options: Si
     if (draft === undefined) continue;
     const isCurrent = isBasedOn(draft, live.trusted);
     // What people cannot read from the changes is not signed.
-    const assertHolds = (one: Draft): void => assertDraftHolds(one, live.trusted, { now: options.now, policy: workspace.expiry });
-    const isStanding = isCurrent && !hasExpired(draft, options.now);
+    const assertHolds = (one: Draft): void => assertDraftHolds(one, live.trusted, { now, policy: workspace.expiry });
+    const isStanding = isCurrent && !hasExpired(draft, now);
     if (isStanding) assertHolds(draft);
     const isUsable = isStanding && !hasLostNumber(draft, live);
-    const current = isUsable ? draft : redraft(draft, live, workspace, options.now);
+    const current = isUsable ? draft : redraft(draft, live, workspace, now);
     if (!isCurrent) redrafted.push(repository);
     if (!isUsable) assertHolds(current);
-    items.push(...(await signOneDraft({ workspace, repository, draft: current, live, signing, nameOf, now: options.now })));
+    items.push(...(await signOneDraft({ workspace, repository, draft: current, live, signing, nameOf, now })));
   }
   return { items, redrafted };
 }
@@ -72,7 +80,7 @@ async function signRootDraft(workspace: Workspace, signing: Signing, nameOf: Key
   assertPortable(draft.signed);
   let envelope = withoutStrays(draft, authorities);
   const known = new Set<KeyId>(previous?.roles.root.keyids ?? draft.signed.roles.root.keyids);
-  const { reason, signedBy } = await signing.collect({
+  const collected = await signing.collect({
     view: viewRoot(envelope, previous, nameOf),
     base: previous === undefined ? 'no root' : `root ${previous.version}`,
     request: rootRequest(envelope, previous),
@@ -83,9 +91,9 @@ async function signRootDraft(workspace: Workspace, signing: Signing, nameOf: Key
     },
   });
   // Whoever says no to a draft that was made again keeps the one that was there.
-  if (reason !== 'declined') await keepRoot(workspace, envelope, chain);
+  if (collected.reason !== 'declined') await keepRoot(workspace, envelope, chain);
   const { version } = draft.signed;
-  return { role: 'root', version, reason, signedBy, missing: rootRequest(envelope, previous).missing };
+  return { role: 'root', version, ...collected, missing: rootRequest(envelope, previous).missing };
 }
 
 /**
@@ -146,7 +154,7 @@ async function signRole(
   const authorities = [{ keys: root.keys, roleKeys: root.roles[role] }];
   let envelope = withoutStrays(drafted, authorities);
   const now = (): Draft => ({ ...draft, roles: { ...draft.roles, [role]: envelope } });
-  const { reason, signedBy } = await signing.collect({
+  const collected = await signing.collect({
     repository,
     view: viewRole(draft, role, live.trusted, nameOf),
     base: baseOf(live),
@@ -158,7 +166,7 @@ async function signRole(
     },
   });
   const { missing } = requestFor(envelope, authorities);
-  return { item: { repository, role, version, reason, signedBy, missing }, signed: now() };
+  return { item: { repository, role, version, ...collected, missing }, signed: now() };
 }
 
 function baseOf({ trusted: { chain, published } }: LiveState): string {

@@ -3,17 +3,17 @@
  *
  * A role that no key at hand may sign is explained all the same: whoever looks learns who is missing.
  */
-import { GantryError, type MissingSignatures } from '../errors.ts';
-import type { PassphraseSource } from '../keys/passphrase.ts';
-import type { Signer } from '../keys/signer.ts';
+import { GantryError, isGantryError, type MissingSignatures } from '../errors.ts';
 import type { RoleView } from '../repository/draft-view.ts';
 import type { SigningRequest } from '../repository/signing.ts';
 import type { KeyId, Signature, TopRoleName } from '../tuf/types.ts';
 import type { RepositoryName } from '../workspace/config.ts';
-import { keyIdsAtHand, signersAtHand } from '../workspace/key-ring.ts';
+import { openKeyRing, type KeyRing, type KeyRingOptions } from '../workspace/key-ring.ts';
 
-/** `complete`: nothing was missing. `not-yours`: none of the keys at hand may sign it. */
-export type SigningReason = 'signed' | 'declined' | 'not-yours' | 'complete';
+/** `complete`: nothing was missing. `not-yours`: none of the keys at hand may sign it. `failed`: those that may could not be used. */
+export type SigningReason = 'signed' | 'declined' | 'not-yours' | 'failed' | 'complete';
+
+const KEY_FAILURES = /^(?:keys|files|tuf)\//u;
 
 /** What happened to one role. */
 export interface SignedItem {
@@ -24,8 +24,21 @@ export interface SignedItem {
   readonly reason: SigningReason;
   /** By the keys at hand, now. */
   readonly signedBy: readonly KeyId[];
+  /** Keys at hand that could not be used: a wrong passphrase, a token that is locked. The others have signed. */
+  readonly failed: readonly FailedKey[];
   /** Empty when the role is complete. */
   readonly missing: readonly MissingSignatures[];
+}
+
+export interface FailedKey {
+  readonly keyId: KeyId;
+  readonly error: GantryError;
+}
+
+/** Why nobody signed although somebody could have: what the first key failed with. Undefined when a key has signed. */
+export function failureOf(items: readonly SignedItem[]): GantryError | undefined {
+  if (items.some(({ signedBy }) => signedBy.length > 0)) return undefined;
+  return items.flatMap(({ failed }) => failed)[0]?.error;
 }
 
 /** What a person is shown before anything is signed. */
@@ -40,9 +53,7 @@ export interface SigningAsk {
   readonly invited: readonly KeyId[];
 }
 
-export interface SigningOptions {
-  readonly keysDirectory: string;
-  readonly passphrases: PassphraseSource;
+export interface SigningOptions extends KeyRingOptions {
   readonly now: Date;
   /** Shows what is to be signed and answers whether it is; without it everything is signed. Not asked for what follows from it. */
   readonly ask?: (ask: SigningAsk) => Promise<boolean>;
@@ -59,31 +70,57 @@ export interface Collecting extends Omit<SigningAsk, 'mine' | 'invited'> {
 
 export interface Signing {
   /** @throws GantryError `repository/unexplained` */
-  collect(work: Collecting): Promise<{ readonly reason: SigningReason; readonly signedBy: readonly KeyId[] }>;
+  collect(work: Collecting): Promise<Collected>;
+  /** Gives tokens and agents back. */
+  close(): Promise<void>;
 }
 
+export type Collected = Pick<SignedItem, 'reason' | 'signedBy' | 'failed'>;
+
 export async function openSigning(options: SigningOptions): Promise<Signing> {
-  const sign = signWith(options);
-  const atHand = await keyIdsAtHand(options.keysDirectory);
+  const ring = await openKeyRing(options);
+  // A key that failed once is not tried again: a token counts wrong PINs, and a person is not asked twice for nothing.
+  const failures = new Map<KeyId, GantryError>();
   return {
     async collect({ request, isNewcomer = () => false, order = 'first', keep, ...shown }) {
-      if (request.missing.length === 0) return { reason: 'complete', signedBy: [] };
+      if (request.missing.length === 0) return { reason: 'complete', signedBy: [], failed: [] };
       refuseUnexplained(shown.view);
-      const mine = request.candidates.filter((keyId) => atHand.has(keyId));
+      const mine = request.candidates.filter((keyId) => ring.keyIds.has(keyId));
       const isWanted =
         order === 'follows' || options.ask === undefined || (await options.ask({ ...shown, mine, invited: mine.filter(isNewcomer) }));
-      if (mine.length === 0) return { reason: 'not-yours', signedBy: [] };
-      if (!isWanted) return { reason: 'declined', signedBy: [] };
+      if (mine.length === 0) return { reason: 'not-yours', signedBy: [], failed: [] };
+      if (!isWanted) return { reason: 'declined', signedBy: [], failed: [] };
       const signedBy: KeyId[] = [];
-      for (const keyId of mine) {
-        for (const signature of await sign({ ...request, candidates: [keyId] })) {
-          await keep(signature);
-          signedBy.push(signature.keyid);
-        }
+      for (const keyId of mine.filter((one) => !failures.has(one))) {
+        const signature = await signWith(ring, keyId, request.payload, failures);
+        if (signature === undefined) continue;
+        await keep(signature);
+        signedBy.push(keyId);
       }
-      return { reason: 'signed', signedBy };
+      const failed = mine.flatMap((keyId) => {
+        const error = failures.get(keyId);
+        return error === undefined ? [] : [{ keyId, error }];
+      });
+      return { reason: signedBy.length === 0 ? 'failed' : 'signed', signedBy, failed };
     },
+    close: async () => ring.close(),
   };
+}
+
+/** A key that cannot be used is remembered, and the next one is used. */
+async function signWith(
+  ring: KeyRing,
+  keyId: KeyId,
+  payload: Uint8Array,
+  failures: Map<KeyId, GantryError>,
+): Promise<Signature | undefined> {
+  try {
+    return await (await ring.open(keyId)).sign(payload);
+  } catch (error) {
+    if (!isGantryError(error) || !KEY_FAILURES.test(error.code)) throw error;
+    failures.set(keyId, error);
+    return undefined;
+  }
 }
 
 function refuseUnexplained({ role, version, unexplained }: RoleView): void {
@@ -93,17 +130,4 @@ function refuseUnexplained({ role, version, unexplained }: RoleView): void {
     `Cannot sign ${role} version ${version}: nobody can tell what ${unexplained.join(', ')} means; expected only what gantry can explain`,
     { role, members: unexplained },
   );
-}
-
-type SignRequest = (request: SigningRequest) => Promise<readonly Signature[]>;
-
-/** Signs with every key at hand that may; each private key is opened once. */
-function signWith({ keysDirectory, passphrases }: SigningOptions): SignRequest {
-  const opened = new Map<KeyId, Signer>();
-  return async ({ candidates, payload }) => {
-    const unopened = new Set(candidates.filter((keyId) => !opened.has(keyId)));
-    for (const signer of await signersAtHand(keysDirectory, unopened, passphrases)) opened.set(signer.keyId, signer);
-    const signers = candidates.flatMap((keyId) => opened.get(keyId) ?? []);
-    return Promise.all(signers.map(async (signer) => signer.sign(payload)));
-  };
 }

@@ -6,8 +6,10 @@ import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { GantryError, isGantryError, quote } from '../errors.ts';
 import { writeNewFile } from '../files/atomic.ts';
-import { listKeyFiles, openKeySigner, readPublicKeyFile, type KeyFile } from '../keys/key-file.ts';
-import type { PassphraseSource } from '../keys/passphrase.ts';
+import type { SignerAccess } from '../keys/access.ts';
+import { isAtHand, listKeyFiles, openKeyFile, readPublicKeyFile, type KeyFile } from '../keys/key-file.ts';
+import { passphraseFrom, PIN, type PassphraseSource } from '../keys/passphrase.ts';
+import { openReference } from '../keys/reference.ts';
 import type { Signer } from '../keys/signer.ts';
 import { keyIdOf, publicKeyToPem } from '../tuf/key.ts';
 import type { KeyId, PublicKey } from '../tuf/types.ts';
@@ -58,34 +60,72 @@ export async function namedKeys(workspace: Workspace): Promise<readonly NamedKey
   return listKeyFiles(publicFolder(workspace));
 }
 
-/** The keys whose private halves are in the directory. */
-export async function keyIdsAtHand(keysDirectory: string): Promise<ReadonlySet<KeyId>> {
-  const files = await listKeyFiles(keysDirectory);
-  return new Set(files.flatMap(({ keyId, privatePath }) => (privatePath === undefined ? [] : [keyId])));
+export interface KeyRingOptions {
+  readonly keysDirectory: string;
+  readonly passphrases: PassphraseSource;
+  /** Of tokens; without it, keys in tokens that want a PIN cannot be used. */
+  readonly pin?: PassphraseSource;
+  /** Where agents and clouds are found. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Only these of the directory, by name. */
+  readonly only?: readonly string[];
+  /** Keys that are in no directory: their URLs. */
+  readonly signers?: readonly string[];
 }
 
-/** Signers for the keys that are asked for and at hand; nothing is decrypted before it is used. */
-export async function signersAtHand(
-  keysDirectory: string,
-  wanted: ReadonlySet<KeyId>,
-  passphrases: PassphraseSource,
-): Promise<readonly Signer[]> {
-  const atHand = (await listKeyFiles(keysDirectory)).filter((file) => wanted.has(file.keyId));
-  const signers: Signer[] = [];
-  for (const file of atHand) {
-    const signer = await openPrivate(file, passphrases);
-    if (signer !== undefined) signers.push(signer);
-  }
-  return signers;
+/** The private keys that one person can use from here. */
+export interface KeyRing {
+  readonly keyIds: ReadonlySet<KeyId>;
+  /** Nothing is decrypted or asked for before; each key is opened once. @throws GantryError `keys/…`, `files/…` */
+  open(keyId: KeyId): Promise<Signer>;
+  close(): Promise<void>;
 }
 
-async function openPrivate({ name, keyId, privatePath }: KeyFile, passphrases: PassphraseSource): Promise<Signer | undefined> {
-  if (privatePath === undefined) return undefined;
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      return await openKeySigner(privatePath, { name, expected: keyId, passphrase: async (path) => passphrases.ask(path, attempt) });
-    } catch (error) {
-      if (!isGantryError(error, 'keys/passphrase-wrong') || attempt + 1 >= passphrases.tries) throw error;
-    }
+/** @throws GantryError `keys/missing` when `only` names a key that is not at hand; for `signers` what opening them throws */
+export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
+  const { keysDirectory, only, signers = [] } = options;
+  const files = (await listKeyFiles(keysDirectory)).filter(isAtHand);
+  for (const name of only ?? []) refuseUnknown(name, files, keysDirectory);
+  const wanted = new Map(files.filter(({ name }) => only?.includes(name) ?? true).map((file) => [file.keyId, file]));
+  const opened = new Map<KeyId, Signer>();
+  for (const url of signers) {
+    const signer = await openReference(url, accessTo(url, options));
+    opened.set(signer.keyId, signer);
   }
+  return {
+    keyIds: new Set([...wanted.keys(), ...opened.keys()]),
+    async open(keyId) {
+      const known = opened.get(keyId);
+      if (known !== undefined) return known;
+      const file = wanted.get(keyId);
+      if (file === undefined) throw new RangeError(`no key ${keyId} is at hand`);
+      const signer = await openFile(file, options);
+      opened.set(keyId, signer);
+      return signer;
+    },
+    async close() {
+      await Promise.all([...opened.values()].map(async (signer) => signer.close?.()));
+    },
+  };
+}
+
+/** Opens one key of a keys directory. @throws GantryError `keys/…`, `files/…` */
+async function openFile({ name, keyId, key, privatePath, reference }: KeyFile, options: KeyRingOptions): Promise<Signer> {
+  if (privatePath !== undefined) return openKeyFile(privatePath, { name, expected: keyId, passphrases: options.passphrases });
+  return openReference(reference ?? '', { ...accessTo(name, options), expected: key });
+}
+
+/** What a back end gets. */
+export function accessTo(name: string, { passphrases, pin, env = {} }: Omit<KeyRingOptions, 'keysDirectory'>): SignerAccess {
+  return { name, passphrases, pin: pin ?? passphraseFrom({ env: {} }, PIN), env };
+}
+
+function refuseUnknown(name: string, files: readonly KeyFile[], directory: string): void {
+  if (files.some((file) => file.name === name)) return;
+  const names = files.map((file) => file.name).join(', ');
+  throw new GantryError(
+    'keys/missing',
+    `Cannot find the private key ${quote(name)} in ${quote(directory)}; expected ${names === '' ? 'a key there' : `one of ${names}`}`,
+    { name, path: directory },
+  );
 }

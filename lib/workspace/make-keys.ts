@@ -3,7 +3,7 @@ import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GantryError, quote } from '../errors.ts';
 import { generatePrivateKey, type KeyType } from '../keys/generate.ts';
-import { checkKeyName, writeKeyFile, type KeyFile } from '../keys/key-file.ts';
+import { checkKeyName, writeKeyFile, type WrittenKeyFile } from '../keys/key-file.ts';
 import { publicKeyPath, rememberKey } from './key-ring.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -19,14 +19,14 @@ export async function makeKeys(
   workspace: Workspace,
   names: readonly string[],
   options: MakeKeysOptions,
-): Promise<readonly Required<KeyFile>[]> {
+): Promise<readonly WrittenKeyFile[]> {
   const pathsOf = (name: string): readonly string[] => [
     join(options.keysDirectory, `${name}.pem`),
     join(options.keysDirectory, `${name}.pub.pem`),
     publicKeyPath(workspace, name),
   ];
   for (const name of names) await refuseTaken(checkKeyName(name), pathsOf(name));
-  const made: Required<KeyFile>[] = [];
+  const made: WrittenKeyFile[] = [];
   const started: string[] = [];
   try {
     for (const name of new Set(names)) {

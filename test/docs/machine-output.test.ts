@@ -62,6 +62,8 @@ const RUNS: Readonly<
   'key import': { args: () => ['imported', 'imported.pem', '--unencrypted'] },
   'key list': {},
   'key show': { args: () => ['targets'] },
+  'key export-public': { args: () => ['targets'] },
+  'key check': {},
   'image info': { args: () => ['root.img'] },
   'image extract': { args: () => ['disk.img', '-o', 'extracted'] },
   'image extract --dry-run': { args: () => ['disk.img', '-o', 'extracted', '--force'] },

@@ -172,6 +172,6 @@ test('signDrafts() finishes a root that has enough signatures already, and asks 
   await rm(join(engineer.workspace.directory, '2.root.json'));
   await saveRootDraft(engineer.workspace, { ...draft, signatures: complete.signatures });
   const { items } = await signAsking(engineer, async () => assert.fail('asked'));
-  assert.deepEqual(items, [{ role: 'root', version: 2, reason: 'complete', signedBy: [], missing: [] }]);
+  assert.deepEqual(items, [{ role: 'root', version: 2, reason: 'complete', signedBy: [], failed: [], missing: [] }]);
   assert.equal((await readRootChain(engineer.workspace))?.latest.sha256, complete.sha256);
 });

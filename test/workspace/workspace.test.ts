@@ -11,7 +11,7 @@ import { parseConfig } from '../../lib/workspace/config.ts';
 import { createWorkspace } from '../../lib/workspace/create.ts';
 import { readSeenVersions, saveSeenVersions } from '../../lib/workspace/draft-files.ts';
 import { draftFirstRoot } from '../../lib/workspace/draft-root.ts';
-import { signersAtHand } from '../../lib/workspace/key-ring.ts';
+import { openKeyRing } from '../../lib/workspace/key-ring.ts';
 import { makeKeys } from '../../lib/workspace/make-keys.ts';
 import { prepareRelease } from '../../lib/workspace/prepare-release.ts';
 import { readRootChain } from '../../lib/workspace/root-files.ts';
@@ -237,7 +237,7 @@ test('draftFirstRoot() refuses to start a second history', async (t) => {
   await assert.rejects(draftFirstRoot(engineer.workspace, { names, thresholds: {} }, engineer.now), { code: 'files/exists' });
 });
 
-test('makeKeys() makes all of a batch or none, and signersAtHand() finds them by id whatever they are called', async (t) => {
+test('makeKeys() makes all of a batch or none, and openKeyRing() finds them by id whatever they are called', async (t) => {
   const { workspace, keysDirectory } = await newEngineer(t);
   await assert.rejects(makeKeys(workspace, ['new', 'online'], { keysDirectory, type: 'ed25519', passphrase: 'p' }), {
     code: 'keys/exists',
@@ -245,11 +245,13 @@ test('makeKeys() makes all of a batch or none, and signersAtHand() finds them by
   await assert.rejects(stat(join(keysDirectory, 'new.pem')));
   const [made] = await makeKeys(workspace, ['new'], { keysDirectory, type: 'ecdsa', passphrase: 'p' });
   assert.ok(made !== undefined);
-  const [signer] = await signersAtHand(keysDirectory, new Set([made.keyId]), passphraseFrom({ env: { GANTRY_PASSPHRASE: 'p' } }));
-  assert.equal(signer?.keyId, made.keyId);
+  const passphrases = passphraseFrom({ env: { GANTRY_PASSPHRASE: 'p' } });
+  assert.equal((await (await openKeyRing({ keysDirectory, passphrases })).open(made.keyId)).keyId, made.keyId);
   let asked = 0;
   const person = passphraseFrom({ env: {}, prompt: async () => (asked++ === 0 ? 'wrong' : 'p') });
-  assert.equal((await signersAtHand(keysDirectory, new Set([made.keyId]), person)).length, 1);
+  const ring = await openKeyRing({ keysDirectory, passphrases: person, only: ['new'] });
+  assert.deepEqual([...ring.keyIds], [made.keyId]);
+  assert.equal(await ring.open(made.keyId), await ring.open(made.keyId));
   assert.equal(asked, 2);
 });
 
