@@ -12,15 +12,6 @@ import { describeRoles } from './commands/status.ts';
 const ROOT_MAX_BYTES = 512_000;
 
 export async function liveStatus(context: Context, place: string, options: OptionValues): Promise<Outcome> {
-  const misplaced = ['metrics', 'store', 'keysDir'].find((name) => options[name] !== undefined);
-  if (misplaced !== undefined) {
-    const option = misplaced === 'keysDir' ? '--keys-dir' : `--${misplaced}`;
-    throw new GantryError(
-      'usage/option',
-      `Cannot use ${option} together with a repository: it is about the workspace; expected one of them`,
-      { option },
-    );
-  }
   const now = await judgedAt(context, options);
   const workspace = await workspaceIfAny(context, options);
   const { readPlaceStatus } = await import('../lib/publish/place-status.ts');

@@ -29,7 +29,7 @@ export async function openWorkspaceSession(context: Context, options: OptionValu
 export type KeySession = KeyRingOptions & Required<Pick<KeyRingOptions, 'pin' | 'env'>>;
 
 /** Of a workspace, or of a draft that says which product it is for. */
-type OfProduct = { readonly config: Pick<Workspace['config'], 'product'> };
+export type OfProduct = { readonly config: Pick<Workspace['config'], 'product'> };
 
 export async function keysDirectoryOf(context: Context, options: OptionValues, workspace: OfProduct): Promise<string> {
   const { defaultKeysDirectory } = await import('../lib/workspace/key-ring.ts');

@@ -1,8 +1,9 @@
 import type { DraftStatus, RepositoryStatus, RoleStatus, WorkspaceStatus } from '../../lib/publish/status.ts';
-import type { MissingSignatures } from '../../lib/errors.ts';
+import { GantryError, type MissingSignatures } from '../../lib/errors.ts';
 import type { Update } from '../../lib/release/manifest.ts';
 import type { RolloutStatus } from '../../lib/release/rollout-status.ts';
-import type { CommandSpec } from '../program.ts';
+import { pathOf } from '../options.ts';
+import type { CommandSpec, OptionValues } from '../program.ts';
 import { readStanding, standingOptions, type Standing } from '../standing.ts';
 import { count, formatWhen } from '../ui/format.ts';
 import { describeRollout } from '../ui/rollout.ts';
@@ -11,12 +12,17 @@ import { table } from '../ui/table.ts';
 
 export const status: CommandSpec = {
   name: 'status',
-  arguments: [['[repository]', 'a live repository: the folder of timestamp.json, a directory or a URL (default: the workspace)']],
+  arguments: [
+    [
+      '[what]',
+      'a live repository: the folder of timestamp.json, a directory or a URL; or a file that gantry draft export wrote (default: the workspace)',
+    ],
+  ],
   summary: 'where things stand, what is due, what to do next',
   description:
-    'Exits with 10 when a live role is due by policies/expiry.toml, with 11 when one has expired. Of a live repository it says what its keys have signed, from a root that you trust.',
+    'Exits with 10 when a live role is due by policies/expiry.toml, with 11 when one has expired. Of a live repository it says what its keys have signed, from a root that you trust; of a draft in a file, who has signed it and who is missing.',
   options: [
-    { flags: '--root <file>', description: 'with a repository: the root that is trusted (default: the roots of the workspace)' },
+    { flags: '--root <file>', description: 'with a repository or a file: the root that is trusted (default: the roots of the workspace)' },
     ...standingOptions,
   ],
   examples: [
@@ -24,9 +30,16 @@ export const status: CommandSpec = {
     'gantry status --json || alert',
     'gantry status --in 5d',
     'gantry status https://updates.example.com/metal/x86_64 --root 1.root.json',
+    'gantry status ceremony.draft',
   ],
   async run(context, [place], options) {
+    if (place !== undefined && (await isFile(pathOf(context, place)))) {
+      refuseMisplaced(options, ['metrics', 'store']);
+      const { draftStatus } = await import('../draft-status.ts');
+      return draftStatus(context, place, options);
+    }
     if (place !== undefined) {
+      refuseMisplaced(options, ['metrics', 'store', 'keysDir']);
       const { liveStatus } = await import('../live-status.ts');
       return liveStatus(context, place, options);
     }
@@ -49,6 +62,26 @@ export const status: CommandSpec = {
     };
   },
 };
+
+async function isFile(path: string): Promise<boolean> {
+  const { stat } = await import('node:fs/promises');
+  return stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+}
+
+/** @throws GantryError `usage/option` */
+function refuseMisplaced(options: OptionValues, ofWorkspace: readonly string[]): void {
+  const misplaced = ofWorkspace.find((name) => options[name] !== undefined);
+  if (misplaced === undefined) return;
+  const option = misplaced === 'keysDir' ? '--keys-dir' : `--${misplaced}`;
+  throw new GantryError(
+    'usage/option',
+    `Cannot use ${option} together with a repository or a file: it is about the workspace; expected one of them`,
+    { option },
+  );
+}
 
 /** What programs are told of an error. */
 function withoutCause({ problem, ...rest }: RepositoryStatus): object {

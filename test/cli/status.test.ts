@@ -4,6 +4,8 @@ import { appendFile, cp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { cliWorkspace, gantry, type CliResult } from '../support/cli.ts';
+import { temporaryDirectory } from '../support/engineer.ts';
+import { startFileServer } from '../support/file-server.ts';
 import { deskOf, drafts, rolloutUnderWay, type Desk } from '../support/desk.ts';
 
 const released = rolloutUnderWay();
@@ -59,6 +61,51 @@ test('gantry status of a directory judges it from the roots of the workspace, or
     (await readFile(path, 'utf8')).replace(/"expires": ?"20/u, (text) => `${text.slice(0, -2)}21`),
   );
   assert.equal((await at(desk, ...args)).code, 1);
+});
+
+test('gantry status of a URL judges what is served there, and needs a root that is trusted', async (t) => {
+  const desk = await released(t);
+  await using server = await startFileServer(join(desk.workspace, '..', 'public'));
+  const url = new URL('metal/x86_64', server.url).href;
+  const { code, stdout } = await at(desk, 'status', url);
+  assert.equal(code, 0);
+  assert.match(stdout, /^ {2}timestamp +2 .* 1 \(needs 1\): online$/mu);
+  const elsewhere = await temporaryDirectory(t);
+  const untrusted = await gantry(['status', url], { cwd: elsewhere });
+  assert.equal(untrusted.code, 2);
+  assert.match(untrusted.stderr, /nothing says which root is trusted; expected --root FILE\nhint: /u);
+  const overdue = await gantry(['status', url, '--root', join(desk.workspace, '1.root.json'), '--in', '2 weeks', '--json'], {
+    cwd: elsewhere,
+  });
+  assert.equal(overdue.code, 11);
+  assert.equal((JSON.parse(overdue.stdout) as { readonly urgency: string }).urgency, 'overdue');
+  const nothing = await at(desk, 'status', new URL('metal/arm64', server.url).href);
+  assert.equal(nothing.code, 4);
+  assert.match(nothing.stderr, /^error: Cannot .*\nhint: .*\n$/u);
+});
+
+test('gantry status of a draft in a file says who has signed it, who is missing, and what is typed next', async (t) => {
+  const desk = await released(t);
+  const file = join(desk.workspace, '..', 'ceremony.draft');
+  await desk.run('root', 'set-threshold', 'root', '3');
+  await desk.run('sign', '--key', 'root-b');
+  await desk.run('draft', 'export', 'root', '-o', file);
+  const here = await at(desk, 'status', file);
+  assert.equal(here.code, 0, here.stderr);
+  assert.match(
+    here.stdout,
+    /^ {2}root +2 {2}in 364 days .*1 of 3 of root 2: root-b; missing 2 of root-a, root-c; 1 of 2 of root 1: root-b; missing 1 of/mu,
+  );
+  assert.match(here.stdout, /^Next: gantry sign \S+ceremony\.draft$/mu);
+  const noKeys = await at(desk, 'status', file, '--keys-dir', 'nowhere');
+  assert.match(noKeys.stdout, /^Next: gantry sign \S+ {3}\(where one of root-a, root-c is\)$/mu);
+  const { complete, urgency } = await desk.json('sign', file).then(async () => desk.json('status', file));
+  assert.deepEqual([complete, urgency], [true, 'fine']);
+  assert.match((await at(desk, 'status', file)).stdout, /^Next: gantry draft import /mu);
+  assert.equal((await at(desk, 'status', file, '--in', '60 weeks')).code, 11);
+  await desk.refused(2, /Cannot use --metrics together with a repository or a file/u, 'status', file, '--metrics', 'x');
+  await writeFile(file, '{}');
+  await desk.refused(3, /Cannot read/u, 'status', file);
 });
 
 test('gantry status names a hole in the root chain of the store, and the command that fills it works', async (t) => {
