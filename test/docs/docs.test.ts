@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { startStaticServer } from '../../lib/server/static-server.ts';
 import { temporaryDirectory, writeImages } from '../support/engineer.ts';
 import { writeDiskOf } from '../support/gpt.ts';
+import { startAgent } from '../support/ssh-agent.ts';
 import { requireTool } from '../support/tools.ts';
 
 const runFile = promisify(execFile);
@@ -30,6 +31,7 @@ type Situation =
   | 'published'
   | 'served'
   | 'host'
+  | 'agent'
   | 'released'
   | 'rollout'
   | 'rolling'
@@ -44,6 +46,7 @@ const BEFORE: Readonly<Record<Situation, readonly string[]>> = {
   published: [KEYS, ROOT_INIT, RELEASE],
   served: [KEYS, ROOT_INIT, RELEASE],
   host: [KEYS, ROOT_INIT, RELEASE],
+  agent: [KEYS, ROOT_INIT],
   released: [KEYS, ROOT_INIT, FIRST],
   rollout: [KEYS, ROOT_INIT, FIRST, NEXT],
   rolling: [KEYS, ROOT_INIT, FIRST, NEXT, SIGN_AND_PUBLISH],
@@ -150,6 +153,12 @@ async function runShell(t: TestContext, { code, situation }: Example): Promise<v
     await shell(`${cd}\n${code.replace(/^gantry serve$/mu, 'timeout --preserve-status --signal=INT 3 gantry serve')}`, directory, env);
     return;
   }
+  if (situation === 'agent') {
+    const agent = await startAgent(t);
+    await agent?.add('ana@laptop', '-t', 'ed25519');
+    if (agent !== undefined) await shell(code, workspace, { ...env, ...agent.env });
+    return;
+  }
   if (situation !== 'served') {
     await shell(code, workspace, env);
     return;
@@ -185,7 +194,7 @@ test('every example says in which situation it is run', () => {
 
 for (const example of examples) {
   test(`${example.file}:${example.line} runs as it stands`, async (t) => {
-    for (const tool of ['bash', ...['curl', 'lz4', 'rsync', 'zstd'].filter((name) => example.code.includes(`${name} `))]) {
+    for (const tool of ['bash', ...['curl', 'lz4', 'openssl', 'rsync', 'zstd'].filter((name) => example.code.includes(`${name} `))]) {
       if (!requireTool(t, tool)) return;
     }
     await (example.language === 'ts' ? runTypeScript(t, example) : runShell(t, example));
