@@ -64,6 +64,22 @@ export interface ErrorDetails {
   'keys/signer-failed': { readonly name: string; readonly reason: string };
   'keys/mismatch': { readonly name: string; readonly expected: string; readonly found: string };
   'keys/bad-signature': { readonly keyId: string };
+  /** The package that speaks to tokens is not there. */
+  'keys/token-support': { readonly package: string };
+  /** `path`: absent when none was named and none found. */
+  'keys/token-library': { readonly path?: string };
+  'keys/token-missing': { readonly reference: string; readonly found: readonly string[] };
+  'keys/token-key-missing': { readonly reference: string; readonly token: string; readonly found: readonly string[] };
+  'keys/token-ambiguous': { readonly reference: string; readonly found: readonly string[] };
+  'keys/token-exists': { readonly token: string; readonly label: string };
+  'keys/token-pin-wrong': { readonly token: string };
+  'keys/token-last-try': { readonly token: string };
+  'keys/token-locked': { readonly token: string };
+  'keys/token-not-permitted': { readonly token: string };
+  'keys/token-removed': { readonly token: string };
+  'keys/token-unsupported': { readonly reference: string; readonly found: string };
+  /** `result`: `CKR_…`, as PKCS#11 names it. */
+  'keys/token-failed': { readonly token: string; readonly result: string };
   'keys/example': { readonly keyId: string };
 
   // release

@@ -16,6 +16,7 @@ type Open = (url: string, access: SignerAccess) => Promise<Signer>;
 const BACK_ENDS: Readonly<Record<string, () => Promise<Open>>> = {
   command: async () => (await import('./command.ts')).openCommandSigner,
   file: async () => (await import('./file-reference.ts')).openFileSigner,
+  pkcs11: async () => (await import('./pkcs11/signer.ts')).openPkcs11Signer,
   'ssh-agent': async () => (await import('./ssh-agent.ts')).openAgentSigner,
 };
 
