@@ -75,6 +75,7 @@ export const machineErrors: Readonly<Record<Code, Explained>> = {
   'keys/signer-failed': [
     'what holds the key did not sign',
     'nothing that it returned was used; the signatures that were made before are kept',
+    'gantry key check NAME tries it without signing anything that counts',
   ],
   'keys/mismatch': ['the private key is not the one that the workspace knows by this name', 'its signatures would not count'],
   'keys/token-support': ['the part of gantry that speaks to tokens is not installed', 'it is compiled on installation, and optional'],
