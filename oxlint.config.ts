@@ -6,14 +6,15 @@ import { defineConfig } from 'oxlint';
 
 /** Direct permissions, besides `errors` and Node's own modules. */
 export const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  aws: [],
   files: [],
   http: [],
   tuf: [],
-  keys: ['tuf', 'files'],
+  keys: ['tuf', 'files', 'aws'],
   release: ['tuf'],
   image: [],
   repository: ['tuf', 'release', 'image'],
-  store: ['files'],
+  store: ['files', 'aws'],
   workspace: ['repository', 'release', 'image', 'keys', 'files'],
   client: ['tuf', 'release', 'image', 'files', 'http'],
   publish: ['repository', 'workspace', 'store', 'client'],

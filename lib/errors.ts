@@ -62,6 +62,9 @@ export interface ErrorDetails {
   'keys/pin-needed': { readonly path: string };
   'keys/bad-reference': { readonly reference: string };
   'keys/signer-failed': { readonly name: string; readonly reason: string };
+  'keys/credentials': { readonly name: string };
+  'keys/denied': { readonly name: string; readonly action: string };
+  'keys/no-answer': { readonly name: string; readonly action: string };
   'keys/mismatch': { readonly name: string; readonly expected: string; readonly found: string };
   'keys/bad-signature': { readonly keyId: string };
   /** The package that speaks to tokens is not there. */

@@ -23,6 +23,8 @@ const SCRYPT_MAX_MEMORY = 64 << 20;
 const PASSPHRASE_MAX_BYTES = 1024;
 const ENCRYPTED = 'ENCRYPTED PRIVATE KEY';
 const PLAIN = 'PRIVATE KEY';
+/** What OpenSSL wrote before PKCS#8: PKCS#1 and SEC1. */
+const TRADITIONAL: Readonly<Record<string, 'pkcs1' | 'sec1'>> = { 'RSA PRIVATE KEY': 'pkcs1', 'EC PRIVATE KEY': 'sec1' };
 
 const derive = promisify<Buffer, Uint8Array, number, ScryptCost & { readonly maxmem: number }, Buffer>(scrypt);
 
@@ -104,6 +106,13 @@ export async function readPrivateKey(pem: string, path: string, passphrase: () =
   return decryptPrivateKey(pem, await passphrase(), path);
 }
 
+/** Like `readPrivateKey`, for a key that other tools keep: PKCS#1 and SEC1 as well. @throws GantryError like `readPrivateKey` */
+export async function readForeignPrivateKey(pem: string, path: string, passphrase: () => Promise<string>): Promise<KeyObject> {
+  const { label, der } = readPemBlock(pem, [ENCRYPTED, PLAIN, ...Object.keys(TRADITIONAL)], path);
+  const type = TRADITIONAL[label];
+  return type === undefined ? readPrivateKey(pem, path, passphrase) : parsePlain(der, path, type);
+}
+
 function passphraseBytes(passphrase: string): Buffer {
   return Buffer.from(passphrase.normalize('NFC'), 'utf8');
 }
@@ -117,11 +126,11 @@ function open(der: Buffer, passphrase: Buffer): KeyObject | undefined {
   }
 }
 
-function parsePlain(der: Buffer, path: string): KeyObject {
+function parsePlain(der: Buffer, path: string, type: 'pkcs8' | 'pkcs1' | 'sec1' = 'pkcs8'): KeyObject {
   refuseBrokenDer(der, path);
   let key: KeyObject;
   try {
-    key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+    key = createPrivateKey({ key: der, format: 'der', type });
   } catch (cause) {
     throw unreadable(path, 'it holds no private key that openssl knows', cause);
   }

@@ -14,6 +14,8 @@ import type { Signer } from './signer.ts';
 type Open = (url: string, access: SignerAccess) => Promise<Signer>;
 
 const BACK_ENDS: Readonly<Record<string, () => Promise<Open>>> = {
+  'aws-kms': async () => (await import('./aws/kms.ts')).openKmsSigner,
+  'aws-ssm': async () => (await import('./aws/ssm.ts')).openSsmSigner,
   command: async () => (await import('./command.ts')).openCommandSigner,
   file: async () => (await import('./file-reference.ts')).openFileSigner,
   pkcs11: async () => (await import('./pkcs11/signer.ts')).openPkcs11Signer,

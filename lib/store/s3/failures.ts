@@ -7,6 +7,7 @@
  * - an answer that did not arrive is an unknown outcome (`store/failed`): whoever wrote must look, and never guess;
  * - names and statuses are told, requests and credentials are not.
  */
+import { describeFailedCall, isCredentialProblem, isRegionMissing } from '../../aws/answers.ts';
 import { abortedBy, GantryError, isGantryError, quote } from '../../errors.ts';
 import { permissionFor } from './permissions.ts';
 
@@ -21,16 +22,6 @@ export interface Attempt {
   readonly signal?: AbortSignal | undefined;
 }
 
-const CREDENTIALS = new Set([
-  'CredentialsProviderError',
-  'ExpiredToken',
-  'ExpiredTokenException',
-  'InvalidAccessKeyId',
-  'InvalidToken',
-  'SignatureDoesNotMatch',
-  'TokenProviderError',
-  'TokenRefreshRequired',
-]);
 const MISSING = new Set(['NoSuchKey', 'NotFound']);
 
 /** A page of a listing says that more follows, and not where, or nowhere new: what is missing of it must not be taken for absent. */
@@ -51,23 +42,23 @@ const VERBS: Readonly<Record<string, string>> = {
 
 /** True when a condition of a write was not met. An If-Match on what is not there is answered with "no such key". */
 export function isRefusedCondition(error: unknown): boolean {
-  const { name, status } = described(error);
+  const { name, status } = describeFailedCall(error);
   return status === 412 || name === 'PreconditionFailed' || name === 'ConditionalRequestConflict' || MISSING.has(name);
 }
 
 export function isMissing(error: unknown): boolean {
-  return MISSING.has(described(error).name);
+  return MISSING.has(describeFailedCall(error).name);
 }
 
 /** True when the upload that a call belongs to was ended by somebody else, or holds somebody else's part. */
 export function isUploadGone(error: unknown): boolean {
-  const { name } = described(isGantryError(error, 'store/failed') ? error.cause : error);
+  const { name } = describeFailedCall(isGantryError(error, 'store/failed') ? error.cause : error);
   return name === 'NoSuchUpload' || name === 'InvalidPart';
 }
 
 /** True for an answer that says no to this request; a HEAD's is without the words that say why. */
 export function isRefusal(error: unknown): boolean {
-  const { status } = described(error);
+  const { status } = describeFailedCall(error);
   return status !== undefined && status >= 400 && status < 500;
 }
 
@@ -76,7 +67,7 @@ export function storeFailure(error: unknown, attempt: Attempt): GantryError {
   if (error instanceof GantryError) return error;
   if (attempt.signal?.aborted === true) return abortedBy(attempt.signal);
   const { path, call, store, endpoint = 'AWS' } = attempt;
-  const { name, status, message } = described(error);
+  const { name, status, code } = describeFailedCall(error);
   const cannot = `Cannot ${VERBS[call] ?? call} ${quote(path)} in ${quote(store)}`;
   const cause = { cause: error };
   if (isMissing(error)) return new GantryError('store/missing', `${cannot}: it is not in the store`, { path }, cause);
@@ -92,7 +83,7 @@ export function storeFailure(error: unknown, attempt: Attempt): GantryError {
     const problem = `the listing of ${endpoint} breaks off and does not say where it goes on; expected all of it`;
     return new GantryError('store/failed', `${cannot}: ${problem}`, { path, call }, cause);
   }
-  const what = status === undefined ? `no answer from ${endpoint} (${message})` : `${endpoint} answered with status ${status}, ${name}`;
+  const what = status === undefined ? `no answer from ${endpoint} (${code})` : `${endpoint} answered with status ${status}, ${name}`;
   return new GantryError('store/failed', `${cannot}: ${what}`, { path, call }, cause);
 }
 
@@ -109,12 +100,12 @@ export function notS3({ path, call, store, endpoint = 'AWS' }: Attempt, cause: {
 
 /** The SDK could not read the answer; S3's own errors have the names that S3 gives them. A 5xx may be a proxy's. */
 function isNotS3(error: unknown): boolean {
-  const { name, status } = described(error);
+  const { name, status } = describeFailedCall(error);
   return status !== undefined && status < 500 && (name === 'Error' || name === 'SyntaxError');
 }
 
 function misconfigured(error: unknown, cannot: string, { path, store }: Attempt): GantryError | undefined {
-  const { name, status } = described(error);
+  const { name, status } = describeFailedCall(error);
   const cause = { cause: error };
   if (name === 'NoSuchBucket') {
     return new GantryError('store/no-bucket', `${cannot}: there is no such bucket; expected one that exists`, { location: store }, cause);
@@ -127,7 +118,7 @@ function misconfigured(error: unknown, cannot: string, { path, store }: Attempt)
       cause,
     );
   }
-  if (CREDENTIALS.has(name)) {
+  if (isCredentialProblem(error)) {
     return new GantryError(
       'store/credentials',
       `${cannot}: the credentials are not accepted (${name}); expected ones that are valid now`,
@@ -136,20 +127,9 @@ function misconfigured(error: unknown, cannot: string, { path, store }: Attempt)
     );
   }
   const isElsewhere = name === 'PermanentRedirect' || name === 'AuthorizationHeaderMalformed' || status === 301;
-  if (isElsewhere || (error instanceof Error && error.message === 'Region is missing')) {
+  if (isElsewhere || isRegionMissing(error)) {
     const what = isElsewhere ? `the bucket is in another region (${name}); expected its own region` : 'no region is set; expected one';
     return new GantryError('store/region', `${cannot}: ${what}`, { location: store }, cause);
   }
   return undefined;
-}
-
-function described(error: unknown): { readonly name: string; readonly status: number | undefined; readonly message: string } {
-  if (!(error instanceof Error)) return { name: 'unknown', status: undefined, message: 'it failed' };
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
-  const metadata = '$metadata' in error ? error.$metadata : undefined;
-  const status =
-    typeof metadata === 'object' && metadata !== null && 'httpStatusCode' in metadata && typeof metadata.httpStatusCode === 'number'
-      ? metadata.httpStatusCode
-      : undefined;
-  return { name: error.name, status, message: code };
 }
