@@ -54,7 +54,7 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
   'keys/bad-reference': 'docs/keys.md shows how each kind is written: pkcs11:, aws-kms:, aws-ssm:, ssh-agent:, command:, file:',
   'keys/signer-failed': ({ name }) => `gantry key check ${name} tries it without signing anything that counts`,
   'keys/credentials': 'log in again (aws sso login), or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
-  'keys/denied': 'aws/kms-key.json and aws/ssm-key.json in the workspace are policies that suffice',
+  'keys/denied': 'for AWS, aws/kms-key.json and aws/ssm-key.json in the workspace are policies that suffice',
   'keys/no-answer': 'check the network, AWS_REGION and AWS_ENDPOINT_URL, and try again; nothing was signed with this key',
   'keys/mismatch': 'look for the right file with: gantry key list',
   'keys/token-support':

@@ -13,6 +13,8 @@ export interface FailedCall {
   readonly status: number | undefined;
   /** Of the system where there is one (`ECONNREFUSED`), otherwise the name. */
   readonly code: string;
+  /** How often it was made. */
+  readonly attempts: number;
 }
 
 const CREDENTIALS: ReadonlySet<string> = new Set([
@@ -34,14 +36,20 @@ const CREDENTIALS: ReadonlySet<string> = new Set([
 ]);
 
 export function describeFailedCall(error: unknown): FailedCall {
-  if (!(error instanceof Error)) return { name: 'unknown', status: undefined, code: 'it failed' };
+  if (!(error instanceof Error)) return { name: 'unknown', status: undefined, code: 'it failed', attempts: 1 };
   const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
-  const metadata = '$metadata' in error ? error.$metadata : undefined;
-  const status =
-    typeof metadata === 'object' && metadata !== null && 'httpStatusCode' in metadata && typeof metadata.httpStatusCode === 'number'
-      ? metadata.httpStatusCode
-      : undefined;
-  return { name: error.name, status, code };
+  // The proof: every member is looked at before it counts.
+  const metadata = ('$metadata' in error ? (error.$metadata ?? {}) : {}) as {
+    readonly httpStatusCode?: unknown;
+    readonly attempts?: unknown;
+  };
+  const { httpStatusCode: status, attempts } = metadata;
+  return {
+    name: error.name,
+    status: typeof status === 'number' ? status : undefined,
+    code,
+    attempts: typeof attempts === 'number' ? attempts : 1,
+  };
 }
 
 /** True when there are no credentials, or none that are accepted; what they may do is another question. */

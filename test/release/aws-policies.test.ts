@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { permissionFor } from '../../lib/store/s3/permissions.ts';
-import { allows, policyFor, policyText, POLICY_NAMES, TRUST_NAMES } from '../support/policy.ts';
+import { allows, KEY_POLICY_NAMES, policyFor, policyText, POLICY_NAMES, TRUST_NAMES } from '../support/policy.ts';
 
 const SOURCES = new URL('../../lib/store/s3/', import.meta.url);
 const BUCKET = 'my-updates';
@@ -79,12 +79,12 @@ test('no policy reaches another prefix or another bucket', () => {
   for (const action of ['s3:ListBucket', 's3:ListBucketMultipartUploads']) assert.deepEqual(who(action, `${BUCKET}-2`), []);
 });
 
-for (const name of [...POLICY_NAMES, ...TRUST_NAMES]) {
+for (const name of [...POLICY_NAMES, ...TRUST_NAMES, ...KEY_POLICY_NAMES]) {
   test(`${name}.json names every action in full, and every placeholder is one that the documentation explains`, () => {
     const text = policyText(name);
     const { Version, Statement } = policyFor(name, BUCKET, 'os');
     assert.equal(Version, '2012-10-17');
-    for (const { Action } of Statement) for (const action of Action) assert.match(action, /^(?:s3|sts):[A-Z][A-Za-z]+$/u);
+    for (const { Action } of Statement) for (const action of Action) assert.match(action, /^(?:s3|sts|kms|ssm):[A-Z][A-Za-z]+$/u);
     const placeholders = text.match(/\b[A-Z]{5,}\b/gu) ?? [];
     const explained = readFileSync(new URL('../../docs/ci.md', import.meta.url), 'utf8');
     assert.ok(placeholders.length > 0);
@@ -102,8 +102,29 @@ test('the trust policies let in one environment or branch of one repository, wit
     const issuer = statement?.Principal?.Federated.split('oidc-provider/')[1] ?? '';
     assert.deepEqual(Object.keys(conditions).toSorted(), [`${issuer}:aud`, `${issuer}:sub`]);
     assert.match(
-      conditions[`${issuer}:sub`] ?? '',
+      String(conditions[`${issuer}:sub`]),
       /^(?:repo:OWNER\/REPOSITORY:environment:\w+|project_path:GROUP\/PROJECT:ref_type:branch:ref:\w+)$/u,
     );
   }
+});
+
+test('the policies of keys allow every call that a signer makes, on one key or parameter, and nothing that changes one', () => {
+  const text = ['kms', 'ssm'].map((name) => readFileSync(new URL(`../../lib/keys/aws/${name}.ts`, import.meta.url), 'utf8')).join('');
+  const called = new Set(text.match(/\b(?:kms|ssm):[A-Z][A-Za-z]+/gu));
+  // Of whoever makes a key, not of a signer.
+  called.delete('ssm:PutParameter');
+  // What SSM asks of KMS in the name of who reads.
+  called.add('kms:Decrypt');
+  const statements = KEY_POLICY_NAMES.flatMap((name) => policyFor(name, BUCKET, 'os').Statement);
+  assert.deepEqual(statements.flatMap(({ Action }) => Action).toSorted(), [...called].toSorted());
+  for (const { Effect, Resource = [], Action, Condition } of statements) {
+    assert.equal(Effect, 'Allow');
+    assert.deepEqual(Resource, [
+      Action.includes('ssm:GetParameter') ? 'arn:aws:ssm:REGION:ACCOUNT:parameter/PARAMETER' : 'arn:aws:kms:REGION:ACCOUNT:key/KEYID',
+    ]);
+    assert.deepEqual(Condition !== undefined, Action.includes('kms:Sign') || Action.includes('kms:Decrypt'));
+  }
+  const algorithms = statements.flatMap(({ Condition = {} }) => Condition['StringEquals']?.['kms:SigningAlgorithm'] ?? []);
+  for (const algorithm of algorithms) assert.ok(text.includes(`'${algorithm}'`), algorithm);
+  assert.equal(algorithms.length, 3);
 });

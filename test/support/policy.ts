@@ -11,7 +11,7 @@ export interface Statement {
   readonly Principal?: { readonly Federated: string };
   readonly Action: readonly string[];
   readonly Resource?: readonly string[];
-  readonly Condition?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly Condition?: Readonly<Record<string, Readonly<Record<string, string | readonly string[]>>>>;
 }
 
 export interface Policy {
@@ -21,7 +21,8 @@ export interface Policy {
 
 export const POLICY_NAMES = ['publisher', 'gc', 'signer', 'reader'] as const;
 export const TRUST_NAMES = ['trust-github', 'trust-gitlab'] as const;
-export type PolicyName = (typeof POLICY_NAMES)[number] | (typeof TRUST_NAMES)[number];
+export const KEY_POLICY_NAMES = ['kms-key', 'ssm-key'] as const;
+export type PolicyName = (typeof POLICY_NAMES | typeof TRUST_NAMES | typeof KEY_POLICY_NAMES)[number];
 
 export function policyText(name: PolicyName): string {
   return readFileSync(new URL(`../../repo-layout/aws/${name}.json`, import.meta.url), 'utf8');

@@ -70,7 +70,7 @@ async function callFailure(error: unknown, call: AwsCall): Promise<GantryError> 
   const { name, service, action } = call;
   const cause = { cause: error };
   const cannot = `Cannot use the key ${quote(name)}`;
-  const { name: said, status, code } = describeFailedCall(error);
+  const { name: said, status, code, attempts } = describeFailedCall(error);
   const message = error instanceof Error ? error.message : '';
   if (isCredentialProblem(error)) {
     return new GantryError('keys/credentials', `${cannot}: ${credentialProblem(said, message, call.profile)}`, { name }, cause);
@@ -78,7 +78,10 @@ async function callFailure(error: unknown, call: AwsCall): Promise<GantryError> 
   if (isRegionMissing(error)) {
     return signerFailed(name, 'no region is set; expected AWS_REGION, a region in the profile, or an ARN as the id of the key', error);
   }
-  const known = call.about({ name: said, message, region: await call.region().catch(() => 'this region') });
+  if (message.startsWith('Region not accepted')) {
+    return signerFailed(name, 'the region that is set is none; expected one like eu-west-1', error);
+  }
+  const known = call.about({ name: said, message, region: await regionIn(call) });
   if (known !== undefined) return signerFailed(name, known, error);
   if (said === 'AccessDeniedException' || status === 403) {
     const denied = /\bnot authorized to perform: ([a-z-]+:[A-Za-z]+)/u.exec(message)?.[1] ?? action;
@@ -94,12 +97,26 @@ async function callFailure(error: unknown, call: AwsCall): Promise<GantryError> 
   }
   const answer =
     status === undefined ? `no answer from ${service} (${named(code)})` : `${service} answered with status ${status}, ${named(said)}`;
-  return new GantryError('keys/no-answer', `${cannot}: ${answer}, also when asked again`, { name, action }, cause);
+  return new GantryError(
+    'keys/no-answer',
+    `${cannot}: ${answer}${attempts > 1 ? `, in ${attempts} tries` : ''}; expected one that says yes or no`,
+    { name, action },
+    cause,
+  );
+}
+
+async function regionIn({ region }: AwsCall): Promise<string> {
+  try {
+    return await region();
+  } catch {
+    // What is wrong with it is in the error that is being told.
+    return 'this region';
+  }
 }
 
 function credentialProblem(said: string, message: string, profile: string | undefined): string {
   const whose = profile === undefined ? '' : ` of the profile ${quote(profile)}`;
-  if (/^ExpiredToken/u.test(said) || (said === 'CredentialsProviderError' && /expired/iu.test(message))) {
+  if (said.startsWith('ExpiredToken') || (said === 'CredentialsProviderError' && /expired/iu.test(message))) {
     return `the AWS credentials${whose} have expired; expected ones that are valid now`;
   }
   if (/^Signature (?:expired|not yet current)/u.test(message)) {
