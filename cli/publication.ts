@@ -140,7 +140,7 @@ async function lookBefore(
   if (workspace.config.url === undefined) return;
   const { refuseWrongUrl } = await import('../lib/publish/look.ts');
   const { readLive } = await import('../lib/publish/live.ts');
-  await refuseWrongUrl(workspace, await readLive(workspace, store, repository, judgement), context.signal);
+  await refuseWrongUrl(workspace, await readLive(workspace, store, repository, { judgement }), context.signal);
 }
 
 async function lookAfter(

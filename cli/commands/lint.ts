@@ -102,7 +102,7 @@ async function refuseOtherFolder(folder: string, read: ReadFile): Promise<void> 
 
 async function storeReaders(context: Context, options: OptionValues): Promise<readonly (readonly [string, Readers])[]> {
   const session = await openWorkspaceSession(context, options);
-  const { readObject } = await import('../../lib/publish/live-state.ts');
+  const { readObject } = await import('../../lib/publish/read-object.ts');
   const { metadataPath, targetPath } = await import('../../lib/store/layout.ts');
   const read = async (path: StorePath): Promise<Uint8Array | undefined> => (await readObject(session.store, path, FILE_MAX_BYTES))?.bytes;
   return (await repositoriesOf(session, options)).map(({ variant, arch }) => [

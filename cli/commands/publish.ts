@@ -65,7 +65,9 @@ export const publish: CommandSpec = {
   },
 };
 
-function beginning(options: OptionValues): Required<BeginOptions> {
+function beginning(
+  options: OptionValues,
+): BeginOptions & { readonly judgement: 'recover' | 'strict'; readonly others: 'allowed' | 'refused' } {
   return {
     others: isSet(options, 'besideOthers') ? 'allowed' : 'refused',
     judgement: isSet(options, 'recover') ? 'recover' : 'strict',

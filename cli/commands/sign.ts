@@ -5,11 +5,14 @@ import { keyNames, openParcelHere, readParcel, workspaceIfAny } from '../drafts.
 import { pathOf, signingOptions, storeOption, textOption } from '../options.ts';
 import type { CommandSpec, OptionValues, Outcome } from '../program.ts';
 import { openKeySession, openWorkspaceSession } from '../session.ts';
-import { describeRole, draftTitle } from '../ui/drafts.ts';
-import { shellWord } from '../ui/format.ts';
+import { briefRole, describeRole, draftTitle } from '../ui/drafts.ts';
+import { count, shellWord } from '../ui/format.ts';
 import { paint, paintResult, sign as signs } from '../ui/style.ts';
 
 type KeyNames = (keyId: string) => string;
+
+/** More roles than this that wait together, of a split for example, are told in a line each. */
+const MANY = 6;
 
 export const sign: CommandSpec = {
   name: 'sign',
@@ -67,15 +70,16 @@ async function signFile(context: Context, file: string, options: OptionValues): 
   });
   const nameOf = await keyNames(workspace);
   const product = workspace?.config.product ?? parcel.product;
-  const item = await signParcel(opened, {
+  const items = await signParcel(opened, {
     ...(await openKeySession(context, options, { config: { product } })),
     now: context.now,
     nameOf,
     ask: askOn(context, nameOf),
     keep: async (signed) => writeFileAtomic(pathOf(context, file), encodeParcel(signed)),
   });
-  const items = item === undefined ? [] : [item];
-  const back = item?.reason === 'signed' ? ['', `Next: take it back, then: gantry draft import ${shellWord(file)}`] : [];
+  const back = items.some(({ reason }) => reason === 'signed')
+    ? ['', `Next: take it back, then: gantry draft import ${shellWord(file)}`]
+    : [];
   return {
     ...(await endOf(items)),
     json: { items: items.map(jsonOf), redrafted: [], complete: isComplete(items) },
@@ -85,14 +89,16 @@ async function signFile(context: Context, file: string, options: OptionValues): 
 
 /** Shows what waits. Who sits at a terminal is asked; nobody else can be. */
 function askOn(context: Context, nameOf: KeyNames): (ask: SigningAsk) => Promise<boolean> {
-  return async ({ repository, base, view, mine, invited }) => {
+  return async ({ repository, base, views, mine, invited }) => {
     const title = draftTitle(repository === undefined ? {} : { repository });
     context.note(`${paint('bold', title)}, drafted on top of ${base}`);
-    for (const line of describeRole(view, nameOf)) context.note(line);
+    for (const line of views.flatMap((view) => (views.length > MANY ? [briefRole(view)] : describeRole(view, nameOf)))) context.note(line);
     if (mine.length === 0) return false;
     const names = mine.map(nameOf).join(', ');
     if (invited.length > 0) context.note(`You are invited: ${invited.map(nameOf).join(', ')} would become a root key with this.`);
-    const question = `Sign ${title === 'root' ? '' : `${title} `}${view.role} version ${view.version} with ${names}?`;
+    const [first] = views;
+    const roles = views.length > 1 || first === undefined ? count(views.length, 'role') : `${first.role} version ${first.version}`;
+    const question = `Sign ${title === 'root' ? '' : `${title} `}${roles} with ${names}?`;
     return !context.canAsk || context.confirm(question);
   };
 }

@@ -48,6 +48,15 @@ export function describeRole(view: RoleView, nameOf: KeyNames): readonly string[
   ];
 }
 
+/** One of many roles in a line. */
+export function briefRole({ role, version, sentences, unexplained, digest }: RoleView): string {
+  const [first = 'changes dates', ...more] = [
+    ...unexplained.map((member) => `${member} differs, and gantry cannot tell what that means`),
+    ...sentences,
+  ];
+  return `  ${role} version ${version}: ${first}${more.length === 0 ? '' : `, and ${more.length} more`}; digest ${digest}`;
+}
+
 function describeTally(tally: Tally, { tallies }: RoleView, nameOf: KeyNames): string {
   const { need, signedBy, open, rootVersion } = tally;
   const isMet = signedBy.length >= need;

@@ -9,7 +9,7 @@ import { bytesSource } from '../store/source.ts';
 import type { ByteSource, Store } from '../store/store.ts';
 import { claimObject, CLAIM_MS } from './gc/marks.ts';
 import { inParallel } from './in-parallel.ts';
-import { readObject } from './live-state.ts';
+import { readObject } from './read-object.ts';
 import { refuseTooLate, type PlannedWrite, type PublicationPlan } from './plan.ts';
 
 /** Enough to keep a fast line busy with small files; a large one has parts of its own in flight. */

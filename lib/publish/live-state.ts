@@ -7,25 +7,26 @@
  * - a live state older than what this workspace has seen is refused: a rolled-back store must not make us sign lower versions.
  */
 import { GantryError, isGantryError, quote } from '../errors.ts';
-import type { FreeVersions } from '../repository/draft.ts';
-import { MANIFEST_PATH } from '../repository/draft.ts';
+import { MANIFEST_PATH, type FreeVersions } from '../repository/draft.ts';
+import { inParallel } from './in-parallel.ts';
+import { readObject } from './read-object.ts';
 import { extendRootChain, type RootChain } from '../repository/root-chain.ts';
-import { trustRepository, type PublishedRoles, type TrustedRepository } from '../repository/trusted.ts';
+import { trustRepository, withDelegated, type PublishedRoles, type TrustedRepository } from '../repository/trusted.ts';
 import { checkManifestLength, emptyManifest, parseManifest, type Manifest } from '../release/manifest.ts';
 import { metadataPath, targetPath } from '../store/layout.ts';
 import type { Store, StorePath, StoreVersion } from '../store/store.ts';
 import { sha256Hex } from '../tuf/hash.ts';
 import { readSignedRole } from '../tuf/role.ts';
 import { TargetPath } from '../tuf/target-path.ts';
-import type { MetaFile, RoleByName, Root, SignedRole, TopRoleName } from '../tuf/types.ts';
+import type { MetaFile, RoleByName, Root, SignedRole, Targets, TopRoleName } from '../tuf/types.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import type { SeenVersions } from '../workspace/draft-files.ts';
 
 /** The caps that every client applies (tuf-interop rule 19); signed lengths replace them where there are some. */
 const MAX_BYTES = { root: 512_000, timestamp: 16_384, snapshot: 1 << 20, targets: 64 << 20 };
 
-/** An object that is replaced while it is read may come with the digest of another version, once. */
-const MAX_READS = 3;
+/** Delegated roles that are read together. */
+const CONCURRENCY = 8;
 
 /** `recover`: what is live may be signed by keys that the newest root has dropped, because a person who replaces stolen keys says so. */
 export type Judgement = 'strict' | 'recover';
@@ -43,17 +44,23 @@ export interface LiveState {
   readonly versions: FreeVersions;
 }
 
+export interface LiveOptions {
+  /** What this workspace saw live last. */
+  readonly seen?: SeenVersions | undefined;
+  readonly judgement?: Judgement | undefined;
+  /** Delegated roles to be read, too: those that are delegated, and free numbers for those that are not yet. */
+  readonly delegated?: readonly string[] | 'all';
+}
+
 /**
  * @param chain the workspace's roots; newer ones in the store extend it
- * @param seen what this workspace saw live last
  * @throws GantryError `store/…`, `tuf/threshold`, `repository/…`, `publish/rolled-back`, `publish/no-manifest`
  */
 export async function readLiveState(
   store: Store,
   repository: RepositoryName,
   chain: RootChain,
-  seen?: SeenVersions,
-  judgement: Judgement = 'strict',
+  { seen, judgement = 'strict', delegated = [] }: LiveOptions = {},
 ): Promise<LiveState> {
   const { chain: known, stored } = await followRoots(store, repository, chain);
   const timestamp = await readObject(store, pathOf(repository, 'timestamp.json'), MAX_BYTES.timestamp);
@@ -63,12 +70,17 @@ export async function readLiveState(
       repository,
       trusted: trustRepository(known, emptyManifest()),
       rootsStored: stored,
-      versions: await freeVersions(store, repository, { targets: 0, snapshot: 0, timestamp: 0 }),
+      versions: await freeVersions(store, repository, {
+        live: { targets: 0, snapshot: 0, timestamp: 0 },
+        delegated: delegated === 'all' ? new Map() : new Map(delegated.map((name) => [name, 0])),
+      }),
     };
   }
   const published = await readRoles(store, repository, timestamp.bytes);
   const manifest = await readManifest(store, published);
-  const trusted = trustLive(known, stored, judgement, (root) => trustRepository(known, manifest, { root, published }));
+  const top = trustLive(known, stored, judgement, (root) => trustRepository(known, manifest, { root, published }));
+  const names = delegated === 'all' ? delegatedNames(published) : delegated;
+  const trusted = withDelegated(top, await readDelegated(store, repository, published, names));
   const live = versionsOf(published);
   refuseRolledBack(seen, { root: stored, ...live });
   return {
@@ -77,7 +89,10 @@ export async function readLiveState(
     rootsStored: stored,
     timestampVersion: timestamp.version,
     ...(timestamp.modified === undefined ? {} : { publishedAt: timestamp.modified }),
-    versions: await freeVersions(store, repository, live),
+    versions: await freeVersions(store, repository, {
+      live,
+      delegated: new Map(names.map((name) => [name, published.snapshot.role.meta[`${name}.json`]?.version ?? 0])),
+    }),
   };
 }
 
@@ -166,6 +181,33 @@ async function readRoles(store: Store, repository: RepositoryName, timestampByte
   return { timestamp, snapshot, targets: readRoleOf(store, targetsPath, targetsBytes, 'targets') };
 }
 
+/** Whom the targets role trusts with a part of the targets. */
+export function delegatedNames({ targets }: PublishedRoles): readonly string[] {
+  return (targets.role.delegations?.roles ?? []).map(({ name }) => name);
+}
+
+/** Those of them that are asked for. @throws GantryError `store/missing` when the snapshot names one that is not there */
+async function readDelegated(
+  store: Store,
+  repository: RepositoryName,
+  published: PublishedRoles,
+  names: readonly string[],
+): Promise<ReadonlyMap<string, SignedRole<Targets>>> {
+  const known = new Set(delegatedNames(published));
+  const files = await inParallel(
+    names.filter((name) => known.has(name)),
+    CONCURRENCY,
+    async (name) => {
+      const meta = published.snapshot.role.meta[`${name}.json`];
+      // Somebody else's tool delegated it and never published it.
+      if (meta === undefined) return undefined;
+      const path = pathOf(repository, `${meta.version}.${encodeURIComponent(name)}.json`);
+      return [name, readRoleOf(store, path, await requireRole(store, path, meta, MAX_BYTES.targets), 'targets')] as const;
+    },
+  );
+  return new Map(files.filter((one) => one !== undefined));
+}
+
 async function requireRole(store: Store, path: StorePath, meta: MetaFile, maxBytes: number): Promise<Uint8Array> {
   const object = await readObject(store, path, meta.length ?? maxBytes);
   if (object !== undefined) return object.bytes;
@@ -200,71 +242,30 @@ export async function readManifestFile(store: Store, published: PublishedRoles):
   return object.bytes;
 }
 
-interface SmallObject {
-  readonly bytes: Uint8Array;
-  readonly version: StoreVersion;
-  readonly modified?: Date;
-}
-
-/**
- * A small object as bytes, or undefined when the store says that it is missing.
- *
- * @throws GantryError `store/failed` when the bytes stay others than those whose digest the store keeps: what is derived from old bytes
- * must not replace what came after them under the new version
- */
-export async function readObject(store: Store, path: StorePath, maxBytes: number): Promise<SmallObject | undefined> {
-  for (let tried = 1; ; tried += 1) {
-    const found = await readOnce(store, path, maxBytes);
-    if (found?.announced === undefined || found.announced === sha256Hex(found.bytes)) return found;
-    if (tried < MAX_READS) continue;
-    throw new GantryError(
-      'store/failed',
-      `Cannot read ${quote(path)}: its bytes are not of the version that the store tells; expected SHA-256 ${found.announced}`,
-      { path, call: 'read' },
-    );
-  }
-}
-
-async function readOnce(
-  store: Store,
-  path: StorePath,
-  maxBytes: number,
-): Promise<(SmallObject & { readonly announced: string | undefined }) | undefined> {
-  try {
-    const { info, body } = await store.read(path);
-    const chunks: Uint8Array[] = [];
-    let length = 0;
-    for await (const chunk of body) {
-      length += chunk.length;
-      if (length > maxBytes) {
-        throw new GantryError('store/too-long', `Cannot read ${quote(path)}: it has more than ${maxBytes} bytes; expected at most that`, {
-          path,
-          maxBytes,
-        });
-      }
-      chunks.push(chunk);
-    }
-    const { version, modified, sha256: announced } = info;
-    return { bytes: Buffer.concat(chunks), version, announced, ...(modified === undefined ? {} : { modified }) };
-  } catch (error) {
-    if (isGantryError(error, 'store/missing')) return undefined;
-    throw error;
-  }
-}
-
 /** The versions of the published roles. */
 export function versionsOf({ targets, snapshot, timestamp }: PublishedRoles): FreeVersions {
   return { targets: targets.role.version, snapshot: snapshot.role.version, timestamp: timestamp.role.version };
 }
 
 /** Counting on from what is live, past every number that a crashed or losing publisher has taken (design D5). */
-async function freeVersions(store: Store, repository: RepositoryName, live: FreeVersions): Promise<FreeVersions> {
-  const firstFree = async (role: 'targets' | 'snapshot'): Promise<number> => {
-    let version = live[role] + 1;
-    while ((await store.head(pathOf(repository, `${version}.${role}.json`))) !== undefined) version += 1;
+async function freeVersions(
+  store: Store,
+  repository: RepositoryName,
+  { live, delegated }: { readonly live: FreeVersions; readonly delegated: ReadonlyMap<string, number> },
+): Promise<FreeVersions> {
+  const firstFree = async (role: string, newest: number): Promise<number> => {
+    let version = newest + 1;
+    while ((await store.head(pathOf(repository, `${version}.${encodeURIComponent(role)}.json`))) !== undefined) version += 1;
     return version;
   };
-  return { targets: await firstFree('targets'), snapshot: await firstFree('snapshot'), timestamp: live.timestamp + 1 };
+  const top = {
+    targets: await firstFree('targets', live.targets),
+    snapshot: await firstFree('snapshot', live.snapshot),
+    timestamp: live.timestamp + 1,
+  };
+  if (delegated.size === 0) return top;
+  const free = await inParallel([...delegated], CONCURRENCY, async ([name, newest]) => [name, await firstFree(name, newest)] as const);
+  return { ...top, delegated: Object.fromEntries(free) };
 }
 
 function refuseRolledBack(seen: SeenVersions | undefined, live: SeenVersions): void {

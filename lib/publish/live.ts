@@ -2,6 +2,7 @@
 import { isGantryError, type GantryError } from '../errors.ts';
 import type { Offer } from '../release/lint.ts';
 import { isPublished, offerAfter, type Draft } from '../repository/draft.ts';
+import { delegatedIn } from '../repository/draft-roles.ts';
 import { remainingChanges } from '../repository/draft-changes.ts';
 import type { RootChain } from '../repository/root-chain.ts';
 import type { Store } from '../store/store.ts';
@@ -10,7 +11,7 @@ import { neededObjects, readDraft, readSeenVersions, removeDraft, saveSeenVersio
 import { keepOnlyObjects } from '../workspace/objects.ts';
 import { requireRootChain, saveRootChain } from '../workspace/root-files.ts';
 import type { Workspace } from '../workspace/workspace.ts';
-import { readLiveState, versionsOf, type Judgement, type LiveState } from './live-state.ts';
+import { readLiveState, versionsOf, type LiveOptions, type LiveState } from './live-state.ts';
 
 /**
  * Reads and verifies. Nothing in the workspace changes, so it needs no lock.
@@ -21,11 +22,15 @@ export async function readLive(
   workspace: Workspace,
   store: Store,
   repository: RepositoryName,
-  judgement: Judgement = 'strict',
-  known?: RootChain,
+  { known, ...options }: ReadOptions = {},
 ): Promise<LiveState> {
   const chain = known ?? (await requireRootChain(workspace));
-  return readLiveState(store, repository, chain, await readSeenVersions(workspace, store.description, repository), judgement);
+  return readLiveState(store, repository, chain, { ...options, seen: await readSeenVersions(workspace, store.description, repository) });
+}
+
+export interface ReadOptions extends Pick<LiveOptions, 'judgement' | 'delegated'> {
+  /** The workspace's root chain, for whoever has read it already. */
+  readonly known?: RootChain;
 }
 
 export interface Current {
@@ -37,17 +42,18 @@ export interface Current {
 /**
  * What is live, and what waits. Nothing in the workspace changes, so it needs no lock.
  *
- * @param known the workspace's root chain, for whoever has read it already
+ * @param options.delegated roles to be read beside those that the draft changes
  */
 export async function readCurrent(
   workspace: Workspace,
   store: Store,
   repository: RepositoryName,
-  judgement: Judgement = 'strict',
-  known?: RootChain,
+  options: ReadOptions = {},
 ): Promise<Current> {
-  const live = await readLive(workspace, store, repository, judgement, known);
   const draft = await readDraft(workspace, repository);
+  const { delegated = [] } = options;
+  const all = delegated === 'all' ? delegated : [...new Set([...delegated, ...delegatedIn(draft?.changes ?? [])])];
+  const live = await readLive(workspace, store, repository, { ...options, delegated: all });
   return draft === undefined || isPublished(draft, live.trusted) ? { live } : { live, draft };
 }
 
@@ -79,10 +85,9 @@ export async function takeCurrent(
   workspace: Workspace,
   store: Store,
   repository: RepositoryName,
-  judgement: Judgement = 'strict',
-  elsewhere: readonly Draft[] = [],
+  { elsewhere = [], ...options }: ReadOptions & { readonly elsewhere?: readonly Draft[] } = {},
 ): Promise<Current> {
-  const current = await readCurrent(workspace, store, repository, judgement);
+  const current = await readCurrent(workspace, store, repository, options);
   const { live, draft } = current;
   await saveRootChain(workspace, live.trusted.chain);
   const { published } = live.trusted;

@@ -7,6 +7,7 @@
 import { GantryError, quote } from '../errors.ts';
 import { isBasedOn } from '../repository/draft.ts';
 import { assertDraftHolds } from '../repository/draft-check.ts';
+import { authoritiesOf, draftedRole, draftedRoles } from '../repository/draft-roles.ts';
 import { mergeDrafts, mergeEnvelopes } from '../repository/merge.ts';
 import { chainWith, trustedBase, type Parcel, type RepositoryParcel, type RootParcel } from '../repository/parcel.ts';
 import type { RootChain } from '../repository/root-chain.ts';
@@ -51,7 +52,7 @@ export async function packDraft(workspace: Workspace, store: Store, repository: 
   const head = { kind: 'repository', product: workspace.config.product, roots: chain.roots, repository, draft } as const;
   if (published === undefined) return head;
   const manifest = (await readManifestFile(store, published)) ?? new Uint8Array();
-  return { ...head, base: { roles: published, manifest } };
+  return { ...head, base: { roles: published, manifest, delegated: live.trusted.delegated } };
 }
 
 /** A parcel whose every part was verified from a root chain that the reader has. */
@@ -85,10 +86,9 @@ export function openParcel(
   if (own === undefined) throw unknownBefore(2);
   const chain = chainWith(own, parcel.roots);
   const base = trustedBase(parcel, chain);
-  const { keys, roles } = chain.latest.role;
-  for (const name of ['targets', 'snapshot', 'timestamp'] as const) {
-    const envelope = parcel.draft.roles[name];
-    if (envelope !== undefined) assertSignatures(envelope, [{ keys, roleKeys: roles[name] }]);
+  for (const name of draftedRoles(parcel.draft)) {
+    const envelope = draftedRole(parcel.draft, name);
+    if (envelope !== undefined) assertSignatures(envelope, authoritiesOf(parcel.draft, base, name));
   }
   assertDraftHolds(parcel.draft, base, options);
   return { kind: 'repository', repository: parcel.repository, base, parcel };

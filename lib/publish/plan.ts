@@ -1,7 +1,7 @@
 /**
  * What a publication will write, in which order, and what each write expects to find. Pure: the plan is data.
  *
- * Order (design D6): roots, target files, targets, snapshot, `timestamp.json` last. Everything but the timestamp is immutable.
+ * Order (design D6): roots, target files, delegated roles, targets, snapshot, `timestamp.json` last. Everything but the timestamp is immutable.
  */
 import { GantryError } from '../errors.ts';
 import { isSame, isWithdrawn } from '../release/find.ts';
@@ -141,12 +141,19 @@ function refuseStranding(root: Root, name: 'targets' | 'snapshot' | 'timestamp',
   }
 }
 
-function targetWrites(live: LiveState, signed: SignedRepository): readonly PlannedWrite[] {
-  const before = live.trusted.published?.targets.role.targets ?? {};
-  const after = Object.entries(signed.newTargets?.role.targets ?? {});
+/** A target that only moves from one role to another is there already. */
+function targetWrites({ trusted }: LiveState, signed: SignedRepository): readonly PlannedWrite[] {
+  const lists = [...trusted.delegated.values(), ...(trusted.published === undefined ? [] : [trusted.published.targets])];
+  const before = new Set(lists.flatMap(({ role }) => Object.entries(role.targets).map(fileId)));
+  const after = [...signed.newDelegated.values(), ...(signed.newTargets === undefined ? [] : [signed.newTargets])];
   return after
-    .filter(([path, file]) => before[path]?.hashes.sha256 !== file.hashes.sha256)
+    .flatMap(({ role }) => Object.entries(role.targets))
+    .filter((entry) => !before.has(fileId(entry)))
     .flatMap(([path, file]) => filesOf(path, file, path === MANIFEST_PATH ? signed.manifest : undefined));
+}
+
+function fileId([path, { hashes }]: readonly [string, TargetFile]): string {
+  return `${hashes.sha256} ${path}`;
 }
 
 function filesOf(path: string, file: TargetFile, bytes: Uint8Array | undefined): readonly PlannedWrite[] {
@@ -169,6 +176,9 @@ function roleWrites(live: LiveState, signed: SignedRepository): readonly Planned
   const { newTargets } = signed;
   const { snapshot, timestamp } = signed.roles;
   return [
+    ...[...signed.newDelegated].map(([name, role]) =>
+      roleWrite(repository, 'role', `${role.role.version}.${encodeURIComponent(name)}.json`, role, 'absent'),
+    ),
     ...(newTargets === undefined ? [] : [roleWrite(repository, 'role', `${newTargets.role.version}.targets.json`, newTargets, 'absent')]),
     // The one that stays is there.
     ...(live.trusted.published?.snapshot.sha256 === snapshot.sha256

@@ -35,15 +35,15 @@ export async function refuseMissingObjects(workspace: Workspace, store: Store, {
   }
 }
 
-/** @param targets that the metadata to publish names; @throws GantryError `publish/target-lost` */
+/** @param lists the targets that the metadata to publish names; @throws GantryError `publish/target-lost` */
 export async function refuseLostTargets(
   store: Store,
   { repository, writes }: PublicationPlan,
-  targets: Readonly<Record<string, TargetFile>>,
+  lists: readonly Readonly<Record<string, TargetFile>>[],
 ): Promise<void> {
   const sent = new Set<string>(writes.map(({ path }) => path));
   const wanted = new Map<string, number>();
-  for (const [name, file] of Object.entries(targets)) {
+  for (const [name, file] of lists.flatMap((targets) => Object.entries(targets))) {
     for (const publishedName of TargetPath.parse(name).publishedNames(file.hashes.sha256)) {
       const path = targetPath(publishedName);
       if (!sent.has(path)) wanted.set(path, file.length);

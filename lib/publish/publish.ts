@@ -3,6 +3,7 @@ import { GantryError, isGantryError } from '../errors.ts';
 import { finishDraft, isPublished, type Draft, type SignedRepository } from '../repository/draft.ts';
 import { deadlineOf } from '../repository/draft-changes.ts';
 import { assertDraftHolds } from '../repository/draft-check.ts';
+import { delegatedIn } from '../repository/draft-roles.ts';
 import type { Store, StoreVersion } from '../store/store.ts';
 import type { TargetFile } from '../tuf/types.ts';
 import type { RepositoryName } from '../workspace/config.ts';
@@ -24,7 +25,7 @@ export interface BeginOptions {
   /** `refused` by default. */
   readonly others?: 'refused' | 'allowed';
   /** `recover`: a root may drop keys with which live roles are signed, when this publication replaces those roles. `strict` by default. */
-  readonly judgement?: Judgement;
+  readonly judgement?: Judgement | undefined;
 }
 
 export interface PublishOptions extends WritersOptions, BeginOptions {
@@ -54,7 +55,7 @@ export async function hasSomethingToPublish(
   repository: RepositoryName,
   { judgement }: BeginOptions = {},
 ): Promise<boolean> {
-  const live = await readLive(workspace, store, repository, judgement);
+  const live = await readLive(workspace, store, repository, { judgement });
   return (await readDraft(workspace, repository)) !== undefined || live.trusted.chain.latest.role.version > live.rootsStored;
 }
 
@@ -72,7 +73,7 @@ export async function planRepository(
   now: Date,
   options: BeginOptions = {},
 ): Promise<PublicationPlan> {
-  const prepared = prepare(workspace, await readCurrent(workspace, store, repository, options.judgement), now, options);
+  const prepared = prepare(workspace, await readCurrent(workspace, store, repository, { judgement: options.judgement }), now, options);
   await refuseForNow(store, prepared, now, options);
   return prepared.plan;
 }
@@ -113,7 +114,7 @@ export async function publishRepository(
   let conflict: GantryError<'publish/conflict'> | undefined;
   let plannedFrom: StoreVersion | undefined;
   for (let tried = 1; ; tried += 1) {
-    const current = await takeCurrent(workspace, store, repository, options.judgement);
+    const current = await takeCurrent(workspace, store, repository, { judgement: options.judgement });
     // Between the look behind a conflict and this one somebody else may have published, and signing again was on top of that.
     if (conflict !== undefined && current.live.timestampVersion !== plannedFrom) {
       throw await overtakenBy(workspace, current.live, conflict.details, conflict);
@@ -128,7 +129,10 @@ export async function publishRepository(
       return await carryOut(workspace, store, prepared, options);
     } catch (error) {
       if (prepared.draft === undefined || !isGantryError(error, 'publish/conflict')) throw error;
-      const live = await readLive(workspace, store, repository, options.judgement);
+      const live = await readLive(workspace, store, repository, {
+        judgement: options.judgement,
+        delegated: delegatedIn(prepared.draft.changes),
+      });
       const redrafted = await draftAgain(workspace, live, prepared.draft, options.now);
       const numberTaken = live.timestampVersion === prepared.live.timestampVersion;
       if (!numberTaken) throw await overtakenBy(workspace, live, error.details, error);
@@ -165,7 +169,7 @@ export async function publishPlan(
     workspace,
     store,
     { stated, file },
-    { now: options.now, current: async (from, to, repository) => takeCurrent(from, to, repository, 'strict', elsewhere) },
+    { now: options.now, current: async (from, to, repository, reading) => takeCurrent(from, to, repository, { ...reading, elsewhere }) },
   );
   if ('done' in prepared) {
     await forgetObjects(workspace, elsewhere);
@@ -202,7 +206,8 @@ async function prepareStated(
   { now, current }: { readonly now: Date; readonly current: typeof readCurrent },
 ): Promise<Prepared | { readonly done: PublicationPlan }> {
   const { repository, base, draft } = stated;
-  const { live } = await current(workspace, store, repository);
+  // All of them: whatever the metadata to publish names must be in the store.
+  const { live } = await current(workspace, store, repository, { delegated: 'all' });
   // Whoever was cut off behind the last write asks once more.
   const isDone = draft === undefined ? stated.writes.every(({ path }) => isStoredRoot(path, live)) : isPublished(draft, live.trusted);
   if (isDone) return { done: { repository, base, writes: [], changed: [], removed: [] } };
@@ -240,9 +245,12 @@ function prepare(workspace: Workspace, { live, draft }: Current, now: Date, { ju
   return { plan, live, draft, signed };
 }
 
-/** What the metadata to publish names. */
-function targetsOf({ live, signed }: Prepared): Readonly<Record<string, TargetFile>> {
-  return (signed?.roles ?? live.trusted.published)?.targets.role.targets ?? {};
+/** What the metadata to publish names, each list of targets for itself. */
+function targetsOf({ live, signed }: Prepared): readonly Readonly<Record<string, TargetFile>>[] {
+  const top = (signed?.roles ?? live.trusted.published)?.targets.role;
+  const delegated = new Map([...live.trusted.delegated, ...(signed?.newDelegated ?? [])]);
+  const names = new Set((top?.delegations?.roles ?? []).map(({ name }) => name));
+  return [top?.targets ?? {}, ...[...delegated].flatMap(([name, { role }]) => (names.has(name) ? [role.targets] : []))];
 }
 
 /** What publishing would be refused for now. */

@@ -7,16 +7,17 @@
  * - what cannot be told in words, or some client would refuse, is not signed;
  * - each signature is on disk before the next key is asked for: who is interrupted loses none.
  */
-import { advanceDraft, isBasedOn, pendingRequest, type Draft } from '../repository/draft.ts';
+import { advanceDraft, isBasedOn, type Draft } from '../repository/draft.ts';
+import { pendingRequest, pendingRequests, withSignatures } from '../repository/draft-roles.ts';
 import { assertDraftHolds, hasExpired } from '../repository/draft-check.ts';
 import { viewRole, viewRoot } from '../repository/draft-view.ts';
 import type { KeyNames } from '../repository/meaning.ts';
 import { redraftOn } from '../repository/redraft.ts';
 import { rootAuthorities, rootRequest } from '../repository/root-draft.ts';
-import { requestFor, withoutStrays, withSignature, type SigningRequest } from '../repository/signing.ts';
+import { withoutStrays, withSignature, type SigningRequest } from '../repository/signing.ts';
 import type { Store } from '../store/store.ts';
 import { assertPortable } from '../tuf/lint.ts';
-import type { Envelope, KeyId } from '../tuf/types.ts';
+import type { KeyId } from '../tuf/types.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { readDraft, saveDraft } from '../workspace/draft-files.ts';
 import { namedKeys } from '../workspace/key-ring.ts';
@@ -26,7 +27,7 @@ import { readRootChain, readRootDraft, saveRootDraft } from '../workspace/root-f
 import type { Workspace } from '../workspace/workspace.ts';
 import type { LiveState } from './live-state.ts';
 import { takeCurrent } from './live.ts';
-import { openSigning, type SignedItem, type Signing, type SigningOptions } from './signing.ts';
+import { COMPLETE, openSigning, type SignedItem, type Signing, type SigningOptions } from './signing.ts';
 
 export interface SigningReport {
   readonly items: readonly SignedItem[];
@@ -80,10 +81,10 @@ async function signRootDraft(workspace: Workspace, signing: Signing, nameOf: Key
   assertPortable(draft.signed);
   let envelope = withoutStrays(draft, authorities);
   const known = new Set<KeyId>(previous?.roles.root.keyids ?? draft.signed.roles.root.keyids);
-  const collected = await signing.collect({
-    view: viewRoot(envelope, previous, nameOf),
+  const [collected = COMPLETE] = await signing.collect({
+    views: [viewRoot(envelope, previous, nameOf)],
     base: previous === undefined ? 'no root' : `root ${previous.version}`,
-    request: rootRequest(envelope, previous),
+    requests: [rootRequest(envelope, previous)],
     isNewcomer: (keyId) => !known.has(keyId),
     async keep(signature) {
       envelope = withSignature(envelope, signature, authorities);
@@ -101,9 +102,10 @@ async function signRootDraft(workspace: Workspace, signing: Signing, nameOf: Key
  * would only lead to the next conflict.
  */
 function hasLostNumber(draft: Draft, { versions, trusted }: LiveState): boolean {
-  if (pendingRequest(draft, trusted.chain.latest.role) === undefined) return false;
-  const { targets, snapshot } = draft.versions;
-  return snapshot < versions.snapshot || (draft.roles.targets !== undefined && targets < versions.targets);
+  if (pendingRequest(draft, trusted) === undefined) return false;
+  const { targets, snapshot, delegated = {} } = draft.versions;
+  const isTaken = Object.entries(delegated).some(([name, version]) => version < (versions.delegated?.[name] ?? 0));
+  return isTaken || snapshot < versions.snapshot || (draft.roles.targets !== undefined && targets < versions.targets);
 }
 
 /** The same changes on top of what is live now, with numbers that are free now. */
@@ -122,51 +124,65 @@ interface Work {
 
 async function signOneDraft(work: Work & { readonly draft: Draft }): Promise<readonly SignedItem[]> {
   const { workspace, repository, live, now } = work;
-  const root = live.trusted.chain.latest.role;
   const advance = (one: Draft): Draft => advanceDraft(one, live.trusted, { now, policy: workspace.expiry });
   const items: SignedItem[] = [];
   // Signatures that arrived by themselves may have completed a child.
   let draft = advance(work.draft);
-  for (let request = pendingRequest(draft, root); request !== undefined; request = pendingRequest(draft, root)) {
-    const { item, signed } = await signRole(work, draft, request, items.length > 0 ? 'follows' : 'first');
-    items.push(item);
+  for (let requests = pendingRequests(draft, live.trusted); requests.length > 0; requests = pendingRequests(draft, live.trusted)) {
+    const { signedItems, signed } = await signTogether(work, draft, requests, items.length > 0 ? 'follows' : 'first');
+    items.push(...signedItems);
     // Whoever says no to a draft that was made again keeps the one that was there.
-    if (item.reason === 'declined') return items;
+    if (signedItems.some(({ reason }) => reason === 'declined')) return items;
     draft = advance(signed);
     await saveDraft(workspace, repository, draft);
-    if (item.missing.length > 0) return items;
+    if (signedItems.some(({ missing }) => missing.length > 0)) return items;
   }
   await saveDraft(workspace, repository, draft);
   return items;
 }
 
-/** @param order a parent follows from its child, which was explained and signed a moment ago */
-async function signRole(
+/** Roles that wait together. @param order a parent follows from its children, which were explained and signed a moment ago */
+async function signTogether(
   { workspace, repository, live, signing, nameOf }: Work,
-  draft: Draft,
-  request: SigningRequest,
+  waiting: Draft,
+  requests: readonly SigningRequest[],
   order: 'first' | 'follows',
-): Promise<{ readonly item: SignedItem; readonly signed: Draft }> {
-  const root = live.trusted.chain.latest.role;
-  const { role, version } = request;
-  const drafted: Envelope | undefined = role === 'root' ? undefined : draft.roles[role];
-  if (drafted === undefined || role === 'root') throw new RangeError(`the draft of a repository has no ${role}`);
-  const authorities = [{ keys: root.keys, roleKeys: root.roles[role] }];
-  let envelope = withoutStrays(drafted, authorities);
-  const now = (): Draft => ({ ...draft, roles: { ...draft.roles, [role]: envelope } });
+): Promise<{ readonly signedItems: readonly SignedItem[]; readonly signed: Draft }> {
+  const { trusted } = live;
+  let draft = requests.reduce((one, { role }) => withSignatures(one, role, [], trusted), waiting);
+  const save = async (): Promise<void> => void (await saveDraft(workspace, repository, draft));
+  const saveNowAndThen = seldom(save);
   const collected = await signing.collect({
     repository,
-    view: viewRole(draft, role, live.trusted, nameOf),
+    views: requests.map(({ role }) => viewRole(draft, role, trusted, nameOf)),
     base: baseOf(live),
-    request,
+    requests,
     order,
-    async keep(signature) {
-      envelope = withSignature(envelope, signature, authorities);
-      await saveDraft(workspace, repository, now());
+    async keep(signature, { role }) {
+      draft = withSignatures(draft, role, [signature], trusted);
+      await saveNowAndThen();
     },
+    save,
   });
-  const { missing } = requestFor(envelope, authorities);
-  return { item: { repository, role, version, ...collected, missing }, signed: now() };
+  const missing = new Map(pendingRequests(draft, trusted).map((request) => [request.role, request.missing]));
+  const signedItems = requests.map(({ role, version }, index) => {
+    const { reason, signedBy, failed } = collected[index] ?? COMPLETE;
+    return { repository, role, version, reason, signedBy, failed, missing: missing.get(role) ?? [] };
+  });
+  return { signedItems, signed: draft };
+}
+
+/** One key signs hundreds of bins at once, in a draft of megabytes: what it signed in this time may have to be signed again. */
+const SAVE_MS = 500;
+
+/** The first time, and then when it has not been done for a while. */
+function seldom(work: () => Promise<void>): () => Promise<void> {
+  let last: number | undefined;
+  return async () => {
+    if (last !== undefined && performance.now() - last < SAVE_MS) return;
+    await work();
+    last = performance.now();
+  };
 }
 
 function baseOf({ trusted: { chain, published } }: LiveState): string {

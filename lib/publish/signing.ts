@@ -6,7 +6,7 @@
 import { GantryError, isGantryError, type MissingSignatures } from '../errors.ts';
 import type { RoleView } from '../repository/draft-view.ts';
 import type { SigningRequest } from '../repository/signing.ts';
-import type { KeyId, Signature, TopRoleName } from '../tuf/types.ts';
+import type { KeyId, Signature } from '../tuf/types.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { openKeyRing, type KeyRing, type KeyRingOptions } from '../workspace/key-ring.ts';
 
@@ -19,7 +19,8 @@ const KEY_FAILURES = /^(?:keys|files|tuf)\//u;
 export interface SignedItem {
   /** Absent for the root, which all repositories share. */
   readonly repository?: RepositoryName;
-  readonly role: TopRoleName;
+  /** Of a delegated role its own name. */
+  readonly role: string;
   readonly version: number;
   readonly reason: SigningReason;
   /** By the keys at hand, now. */
@@ -46,7 +47,8 @@ export interface SigningAsk {
   readonly repository?: RepositoryName;
   /** What it was computed from, in words. */
   readonly base: string;
-  readonly view: RoleView;
+  /** Roles that wait together. */
+  readonly views: readonly RoleView[];
   /** Keys at hand that may sign and have not; empty when it is not theirs to sign. */
   readonly mine: readonly KeyId[];
   /** Of these, keys that the root before does not list: their holders are invited. */
@@ -60,48 +62,62 @@ export interface SigningOptions extends KeyRingOptions {
 }
 
 export interface Collecting extends Omit<SigningAsk, 'mine' | 'invited'> {
-  readonly request: SigningRequest;
+  /** One for each view. */
+  readonly requests: readonly SigningRequest[];
   readonly isNewcomer?: (keyId: KeyId) => boolean;
   /** Absent: the first of its draft. */
   readonly order?: 'first' | 'follows';
   /** Puts the signature on disk. @throws GantryError `keys/bad-signature` when it does not count */
-  readonly keep: (signature: Signature) => Promise<void>;
+  readonly keep: (signature: Signature, request: SigningRequest) => Promise<void>;
+  /** What `keep` put off: called before the next key is asked for. */
+  readonly save?: () => Promise<void>;
 }
 
 export interface Signing {
-  /** @throws GantryError `repository/unexplained` */
-  collect(work: Collecting): Promise<Collected>;
+  /** Asks once for all of them. @returns one for each request; @throws GantryError `repository/unexplained` */
+  collect(work: Collecting): Promise<readonly Collected[]>;
   /** Gives tokens and agents back. */
   close(): Promise<void>;
 }
 
 export type Collected = Pick<SignedItem, 'reason' | 'signedBy' | 'failed'>;
 
+/** Of a role that no signature is missing of. */
+export const COMPLETE: Collected = { reason: 'complete', signedBy: [], failed: [] };
+
 export async function openSigning(options: SigningOptions): Promise<Signing> {
   const ring = await openKeyRing(options);
   // A key that failed once is not tried again: a token counts wrong PINs, and a person is not asked twice for nothing.
   const failures = new Map<KeyId, GantryError>();
   return {
-    async collect({ request, isNewcomer = () => false, order = 'first', keep, ...shown }) {
-      if (request.missing.length === 0) return { reason: 'complete', signedBy: [], failed: [] };
-      refuseUnexplained(shown.view);
-      const mine = request.candidates.filter((keyId) => ring.keyIds.has(keyId));
+    async collect({ requests, isNewcomer = () => false, order = 'first', keep, save, ...shown }) {
+      const open = requests.filter(({ missing }) => missing.length > 0);
+      if (open.length === 0) return requests.map(() => COMPLETE);
+      shown.views.forEach(refuseUnexplained);
+      const mine = [...new Set(open.flatMap(({ candidates }) => candidates))].filter((keyId) => ring.keyIds.has(keyId));
       const isWanted =
         order === 'follows' || options.ask === undefined || (await options.ask({ ...shown, mine, invited: mine.filter(isNewcomer) }));
-      if (mine.length === 0) return { reason: 'not-yours', signedBy: [], failed: [] };
-      if (!isWanted) return { reason: 'declined', signedBy: [], failed: [] };
-      const signedBy: KeyId[] = [];
-      for (const keyId of mine.filter((one) => !failures.has(one))) {
-        const signature = await signWith(ring, keyId, request.payload, failures);
-        if (signature === undefined) continue;
-        await keep(signature);
-        signedBy.push(keyId);
+      const signatures = new Map(open.map((request) => [request, new Set<KeyId>()]));
+      for (const keyId of isWanted ? mine : []) {
+        for (const request of open.filter(({ candidates }) => candidates.includes(keyId))) {
+          const signature = failures.has(keyId) ? undefined : await signWith(ring, keyId, request.payload, failures);
+          if (signature === undefined) break;
+          await keep(signature, request);
+          signatures.get(request)?.add(keyId);
+        }
+        await save?.();
       }
-      const failed = mine.flatMap((keyId) => {
-        const error = failures.get(keyId);
-        return error === undefined ? [] : [{ keyId, error }];
+      return requests.map((request) => {
+        const own = request.candidates.filter((keyId) => mine.includes(keyId));
+        if (request.missing.length === 0) return COMPLETE;
+        if (own.length === 0 || !isWanted) return { reason: own.length === 0 ? 'not-yours' : 'declined', signedBy: [], failed: [] };
+        const signedBy = [...(signatures.get(request) ?? [])];
+        const failed = own.flatMap((keyId) => {
+          const error = failures.get(keyId);
+          return error === undefined || signedBy.includes(keyId) ? [] : [{ keyId, error }];
+        });
+        return { reason: signedBy.length === 0 ? 'failed' : 'signed', signedBy, failed };
       });
-      return { reason: signedBy.length === 0 ? 'failed' : 'signed', signedBy, failed };
     },
     close: async () => ring.close(),
   };

@@ -1,7 +1,7 @@
 /** `status`: where a workspace stands, what is due, and what to do next. Nothing is changed. */
 import { isGantryError, type GantryError, type LintFinding, type MissingSignatures } from '../errors.ts';
 import { verityImageBytes } from '../image/verity.ts';
-import { isBasedOn, isRenewal, offerAfter, pendingRequest, type Draft } from '../repository/draft.ts';
+import { isBasedOn, isRenewal, offerAfter, pendingRequests, type Draft } from '../repository/draft.ts';
 import { deadlineOf, withoutLate, type DroppedChange } from '../repository/draft-changes.ts';
 import { hasExpired } from '../repository/draft-check.ts';
 import { renewalOf, urgencyOf, type ExpiryPolicy, type Urgency } from '../repository/expiry.ts';
@@ -139,7 +139,7 @@ async function readOne(reading: Reading, repository: RepositoryName): Promise<Re
 }
 
 async function readRepositoryStatus({ workspace, store, chain, now }: Reading, repository: RepositoryName): Promise<RepositoryStatus> {
-  const { live, draft } = await readCurrent(workspace, store, repository, 'strict', chain);
+  const { live, draft } = await readCurrent(workspace, store, repository, { known: chain, delegated: 'all' });
   return {
     repository,
     live: rolesOf(live.trusted, live.rootsStored, { now, policy: workspace.expiry }),
@@ -157,7 +157,7 @@ function draftStatus(workspace: Workspace, live: LiveState, draft: Draft, now: D
   const isLate = deadline !== undefined && now > deadline;
   const conflict = overtaken && !isLate ? conflictOf(workspace, live, draft, now) : undefined;
   return {
-    missing: pendingRequest(draft, live.trusted.chain.latest.role)?.missing ?? [],
+    missing: pendingRequests(draft, live.trusted).flatMap(({ missing }) => missing),
     overtaken,
     ...(conflict === undefined ? {} : { conflict }),
     expired: hasExpired(draft, now),

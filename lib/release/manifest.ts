@@ -11,6 +11,9 @@ import { parseVersion } from './names.ts';
 import { badManifest, readJson, valueOf, type JsonMember, type JsonNode, type JsonPath } from './strict-json.ts';
 import { parseWaveTime } from './wave-time.ts';
 
+/** The target that hosts read what is offered from. */
+export const MANIFEST_PATH = 'manifest.json';
+
 /** Target names of a release's three partition images. */
 export interface Images {
   readonly boot: string;

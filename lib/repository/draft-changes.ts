@@ -5,7 +5,7 @@
 import { isSame, isWithdrawn, type UpdateName } from '../release/find.ts';
 import type { Offer } from '../release/lint.ts';
 import type { Update } from '../release/manifest.ts';
-import type { Change } from './draft.ts';
+import { isDelegation, type Change } from './changes.ts';
 
 /** A change that is computed for a moment. */
 export type DroppedChange = Extract<Change, { readonly kind: 'pause-waves' | 'resume-waves' }>;
@@ -15,6 +15,8 @@ export function remainingChanges(changes: readonly Change[], { manifest, targets
   const released = (name: UpdateName): Update | undefined => manifest.updates.find((update) => isSame(update, name));
   const added: UpdateName[] = [];
   return changes.filter((change) => {
+    // Of what is in delegated roles this offer says nothing; a change that is live already changes nothing.
+    if (isDelegation(change) || ('role' in change && change.role !== undefined)) return true;
     if (change.kind === 'put-target') return targets[change.path]?.hashes.sha256 !== change.file.hashes.sha256;
     if (change.kind === 'remove-target') return Object.hasOwn(targets, change.path);
     if (change.kind === 'set-migrations' || change.kind === 'renew-targets' || change.kind === 'renew-timestamp') return true;

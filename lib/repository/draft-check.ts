@@ -9,13 +9,15 @@ import { dateOf } from '../tuf/date.ts';
 import { assertPortable } from '../tuf/lint.ts';
 import { sealEnvelope, signingPayload } from '../tuf/role.ts';
 import type { Role, Snapshot, Timestamp } from '../tuf/types.ts';
-import { draftFrom, keepsSnapshot, type Draft } from './draft.ts';
+import { draftFrom, keepsSnapshot, snapshotMeta, type Draft } from './draft.ts';
+import { draftedRole, draftedRoles } from './draft-roles.ts';
 import type { ExpiryPolicy } from './expiry.ts';
 import { metaOf, type TrustedRepository } from './trusted.ts';
 
 /** True when a drafted role has expired, or will not outlive this moment: it must be drafted again. */
 export function hasExpired({ roles }: Draft, now: Date): boolean {
-  return Object.values(roles).some(({ signed }) => dateOf(signed.expires) <= now);
+  const { delegated = {}, ...top } = roles;
+  return [...Object.values(delegated), ...Object.values(top)].some(({ signed }) => dateOf(signed.expires) <= now);
 }
 
 /**
@@ -41,13 +43,21 @@ export function assertDraftHolds(
     throw badDraft('manifest', 'it is not what the changes make of the published one');
   }
   compare('targets', targets?.signed, expected.roles.targets?.signed);
+  const [delegated, wanted] = [draft.roles.delegated ?? {}, expected.roles.delegated ?? {}];
+  for (const name of new Set([...Object.keys(delegated), ...Object.keys(wanted)])) {
+    const before = published.delegated.get(name)?.role.version ?? 0;
+    const version = delegated[name]?.signed.version ?? 0;
+    if (version <= before)
+      throw badDraft(`roles.delegated.${name}`, `its version is ${version}, and ${before} is published: hosts would refuse it`);
+    compare(name, delegated[name]?.signed, wanted[name]?.signed);
+  }
   const child = targets === undefined ? live?.targets : sealEnvelope(targets);
   if (snapshot === undefined && timestamp !== undefined && !keepsSnapshot(draft.changes)) throw badDraft('roles.snapshot', 'it is missing');
   const nextSnapshot: Snapshot | undefined = snapshot && {
     ...live?.snapshot.role,
     ...snapshot.signed,
     version: draft.versions.snapshot,
-    meta: { ...live?.snapshot.role.meta, ...(child === undefined ? {} : { 'targets.json': metaOf(child) }) },
+    meta: snapshotMeta(draft, published, child),
   };
   compare('snapshot', snapshot?.signed, keepsSnapshot(draft.changes) && live !== undefined ? undefined : nextSnapshot);
   const childOfTimestamp = snapshot === undefined ? live?.snapshot : sealEnvelope(snapshot);
@@ -58,7 +68,8 @@ export function assertDraftHolds(
     meta: childOfTimestamp === undefined ? timestamp.signed.meta : { 'snapshot.json': metaOf(childOfTimestamp) },
   };
   compare('timestamp', timestamp?.signed, nextTimestamp);
-  for (const envelope of [targets, snapshot, timestamp]) {
+  for (const name of draftedRoles(draft)) {
+    const envelope = draftedRole(draft, name);
     if (envelope === undefined) continue;
     assertPortable(envelope.signed);
     refuseExpired(envelope.signed, now);
@@ -69,7 +80,7 @@ export function assertDraftHolds(
 function compare(name: string, found: Role | undefined, expected: Role | undefined): void {
   if (found === undefined || expected === undefined) {
     // A parent waits for its child.
-    if (found === undefined && (expected === undefined || name !== 'targets')) return;
+    if (found === undefined && (expected === undefined || name === 'snapshot' || name === 'timestamp')) return;
     throw badDraft(`roles.${name}`, found === undefined ? 'it is missing' : 'no change asks for it');
   }
   if (Buffer.compare(signingPayload(found), signingPayload({ ...expected, expires: found.expires })) !== 0) {

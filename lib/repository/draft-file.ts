@@ -23,13 +23,25 @@ const waves = z.record(z.string().regex(/^\d+$/u), z.string());
 const moment = z.iso.datetime({ offset: true });
 const update = z.object({ variant: z.string(), arch: z.string(), version: z.string() });
 
+const keyId = z.string().regex(/^[0-9a-f]{64}$/u);
+// What is a key is decided where it is used: the drafted role must be portable.
+const publicKey = z.object({ keytype: z.string(), scheme: z.string(), keyval: z.object({ public: z.string() }) });
+const signers = { keys: z.record(keyId, publicKey), threshold: version };
+
 const changeSchema = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('put-target'),
     path: z.string(),
     file: z.looseObject({ length: z.int().min(0), hashes: z.object({ sha256 }), custom: json.optional() }),
+    role: z.string().optional(),
   }),
-  z.object({ kind: z.literal('remove-target'), path: z.string() }),
+  z.object({ kind: z.literal('remove-target'), path: z.string(), role: z.string().optional() }),
+  z.object({ kind: z.literal('add-delegation'), name: z.string(), paths: z.array(z.string()), terminating: z.boolean(), ...signers }),
+  z.object({ kind: z.literal('remove-delegation'), name: z.string() }),
+  z.object({ kind: z.literal('replace-delegation-key'), name: z.string(), from: keyId, to: keyId, key: publicKey }),
+  z.object({ kind: z.literal('set-delegation-threshold'), name: z.string(), threshold: version }),
+  z.object({ kind: z.literal('split-targets'), bins: z.int(), ...signers }),
+  z.object({ kind: z.literal('renew-delegated'), name: z.string() }),
   z.object({ kind: z.literal('renew-targets') }),
   z.object({ kind: z.literal('renew-timestamp') }),
   z.object({
@@ -59,8 +71,13 @@ const draftSchema = z.object({
   repository: z.object({ variant: z.string(), arch: z.string() }),
   base: z.object({ rootVersion: version, timestamp: z.object({ version, sha256 }).optional() }),
   changes: z.array(changeSchema),
-  versions: z.object({ targets: version, snapshot: version, timestamp: version }),
-  roles: z.object({ targets: json.optional(), snapshot: json.optional(), timestamp: json.optional() }),
+  versions: z.object({ targets: version, snapshot: version, timestamp: version, delegated: z.record(z.string(), version).optional() }),
+  roles: z.object({
+    targets: json.optional(),
+    snapshot: json.optional(),
+    timestamp: json.optional(),
+    delegated: z.record(z.string(), json).optional(),
+  }),
   manifest: z.string().optional(),
 });
 
@@ -107,10 +124,17 @@ export function decodeDraft(bytes: Uint8Array): { readonly draft: Draft; readonl
       ...role('targets', roles.targets),
       ...role('snapshot', roles.snapshot),
       ...role('timestamp', roles.timestamp),
+      ...(roles.delegated === undefined ? {} : { delegated: delegatedRoles(roles.delegated) }),
     },
     ...(manifest === undefined ? {} : { manifest: new TextEncoder().encode(manifest) }),
   } as unknown as Draft;
   return { draft, repository };
+}
+
+function delegatedRoles(roles: Readonly<Record<string, unknown>>): object {
+  return Object.fromEntries(
+    Object.entries(roles).map(([name, value]) => [name, parseEnvelope(Buffer.from(JSON.stringify(value)), 'targets')]),
+  );
 }
 
 function badDraft(at: string, problem: string, cause?: unknown): GantryError {

@@ -3,8 +3,8 @@ import { parseManifest } from '../release/manifest.ts';
 import { signingPayload } from '../tuf/role.ts';
 import { validSigners } from '../tuf/signature.ts';
 import { spokenDigest } from '../tuf/spoken-digest.ts';
-import type { Envelope, KeyId, Root, TopRoleName, TufDate } from '../tuf/types.ts';
-import type { Draft } from './draft.ts';
+import type { Envelope, KeyId, Role, Root, TufDate } from '../tuf/types.ts';
+import { authoritiesOf, draftedRole, draftedRoles, type Draft } from './draft-roles.ts';
 import { meaningOfMeta, meaningOfTargets, type KeyNames, type Meaning } from './meaning.ts';
 import { meaningOfRoot } from './meaning-root.ts';
 import { rootAuthorities } from './root-draft.ts';
@@ -21,7 +21,8 @@ export interface Tally {
 }
 
 export interface RoleView extends Meaning {
-  readonly role: TopRoleName;
+  /** Of a delegated role its own name. */
+  readonly role: string;
   readonly version: number;
   readonly expires: TufDate;
   /** To be read aloud. */
@@ -34,42 +35,44 @@ export function viewRoot(envelope: Envelope<Root>, previous: Root | undefined, n
   const authorities = rootAuthorities(envelope.signed, previous);
   const versions = [envelope.signed.version, previous?.version ?? 0];
   const tallies = authorities.map((authority, index) => tally(envelope, authority, versions[index] ?? 0));
-  return { ...viewOf(envelope), ...meaningOfRoot(envelope.signed, previous, nameOf), tallies };
+  return { ...viewOf(envelope, 'root'), ...meaningOfRoot(envelope.signed, previous, nameOf), tallies };
 }
 
-/** The roles that are drafted so far, targets first. */
+/** The roles that are drafted so far, children first. */
 export function viewDraft(draft: Draft, published: TrustedRepository, nameOf: KeyNames): readonly RoleView[] {
-  const drafted = (['targets', 'snapshot', 'timestamp'] as const).filter((name) => draft.roles[name] !== undefined);
-  return drafted.map((name) => viewRole(draft, name, published, nameOf));
+  return draftedRoles(draft).map((name) => viewRole(draft, name, published, nameOf));
 }
 
 /** One role that is drafted. */
-export function viewRole(
-  { roles, manifest }: Draft,
-  name: 'targets' | 'snapshot' | 'timestamp',
-  { chain, published, manifest: before }: TrustedRepository,
-  nameOf: KeyNames,
-): RoleView {
-  const root = chain.latest.role;
-  const envelope: Envelope | undefined = roles[name];
+export function viewRole(draft: Draft, name: string, trusted: TrustedRepository, nameOf: KeyNames): RoleView {
+  const envelope = draftedRole(draft, name);
   if (envelope === undefined) throw new RangeError(`the ${name} role is not drafted`);
   const { signed } = envelope;
-  const meaning =
-    signed._type === 'targets'
-      ? meaningOfTargets(signed, {
-          base: published?.targets.role,
-          manifest: manifest === undefined ? before : parseManifest(manifest),
-          baseManifest: before,
-          nameOf,
-        })
-      : signed._type === 'root'
-        ? meaningOfRoot(signed, undefined, nameOf)
-        : meaningOfMeta(signed, name === 'snapshot' ? published?.snapshot.role : published?.timestamp.role);
-  return { ...viewOf(envelope), ...meaning, tallies: [tally(envelope, { keys: root.keys, roleKeys: root.roles[name] }, root.version)] };
+  const tallies = authoritiesOf(draft, trusted, name).map((authority) => tally(envelope, authority, trusted.chain.latest.role.version));
+  return { ...viewOf(envelope, name), ...meaningOf(signed, draft, { name, trusted, nameOf }), tallies };
 }
 
-function viewOf({ signed }: Envelope): Pick<RoleView, 'role' | 'version' | 'expires' | 'digest'> {
-  return { role: signed._type, version: signed.version, expires: signed.expires, digest: spokenDigest(signingPayload(signed)) };
+function meaningOf(
+  signed: Role,
+  { manifest }: Draft,
+  { name, trusted, nameOf }: { readonly name: string; readonly trusted: TrustedRepository; readonly nameOf: KeyNames },
+): Meaning {
+  const { published, manifest: baseManifest, delegated } = trusted;
+  if (signed._type === 'root') return meaningOfRoot(signed, undefined, nameOf);
+  if (signed._type !== 'targets') return meaningOfMeta(signed, name === 'snapshot' ? published?.snapshot.role : published?.timestamp.role);
+  // A delegated role has no manifest: none changes in it.
+  return name === 'targets'
+    ? meaningOfTargets(signed, {
+        base: published?.targets.role,
+        manifest: manifest === undefined ? baseManifest : parseManifest(manifest),
+        baseManifest,
+        nameOf,
+      })
+    : meaningOfTargets(signed, { base: delegated.get(name)?.role, manifest: baseManifest, baseManifest, nameOf });
+}
+
+function viewOf({ signed }: Envelope, name: string): Pick<RoleView, 'role' | 'version' | 'expires' | 'digest'> {
+  return { role: name, version: signed.version, expires: signed.expires, digest: spokenDigest(signingPayload(signed)) };
 }
 
 function tally(envelope: Envelope, { keys, roleKeys }: Authority, rootVersion: number): Tally {

@@ -8,70 +8,40 @@
  * - versions come from outside: the next numbers that are free in the store (design D5);
  * - pure: time and bytes come in as arguments.
  */
-import { GantryError, quote } from '../errors.ts';
+import { GantryError } from '../errors.ts';
 import { verityImageBytes } from '../image/verity.ts';
-import { applyEdit, type ManifestEdit } from '../release/edit.ts';
-import { assertReleasable, type Offer } from '../release/lint.ts';
-import { writeManifest, type Manifest } from '../release/manifest.ts';
+import { assertReleasable } from '../release/lint.ts';
+import { MANIFEST_PATH, writeManifest } from '../release/manifest.ts';
 import { refuseMissingTargets } from '../release/recall.ts';
 import { sha256Hex } from '../tuf/hash.ts';
 import { assertPortable } from '../tuf/lint.ts';
 import { sealEnvelope } from '../tuf/role.ts';
-import { TargetPath } from '../tuf/target-path.ts';
-import type { Envelope, Role, Root, Sha256Hex, SignedRole, Signature, Snapshot, TargetFile, Targets, Timestamp } from '../tuf/types.ts';
+import type { MetaFile, SignedRole, Signature, Snapshot, Targets, Timestamp } from '../tuf/types.ts';
+import { keepsSnapshot, keepsTargets, offerAfter, treeAfter, type Change } from './changes.ts';
+import type { TargetsTree } from './delegations.ts';
+import {
+  pendingRequest,
+  withSignatures,
+  type Draft,
+  type DraftBase,
+  type DraftRoles,
+  type FreeVersions,
+  type SignedRepository,
+} from './draft-roles.ts';
 import { expiryOf, type ExpiryPolicy } from './expiry.ts';
-import { requestFor, withoutStrays, withSignature, type Authority, type SigningRequest } from './signing.ts';
-import { metaOf, type PublishedRoles, type TrustedRepository } from './trusted.ts';
+import { metaOf, type TrustedRepository } from './trusted.ts';
 
-/** One thing that a release engineer wants to be different. */
-export type Change =
-  | { readonly kind: 'put-target'; readonly path: string; readonly file: TargetFile }
-  | { readonly kind: 'remove-target'; readonly path: string }
-  | ManifestEdit
-  /** Sign the targets role again, with a new expiry and the same content. */
-  | { readonly kind: 'renew-targets' }
-  /** Sign the timestamp role again. Where nothing else is to change, the published snapshot stays as it is. */
-  | { readonly kind: 'renew-timestamp' };
-
-export const MANIFEST_PATH = 'manifest.json';
-
-/** The next version numbers that are free in the store. */
-export interface FreeVersions {
-  readonly targets: number;
-  readonly snapshot: number;
-  readonly timestamp: number;
-}
-
-/** The publication that a draft was derived from; absent members: nothing was published yet. */
-export interface DraftBase {
-  readonly rootVersion: number;
-  readonly timestamp?: { readonly version: number; readonly sha256: Sha256Hex };
-}
-
-/** The roles drafted so far; what is absent is taken from what is published, or waits for its child. */
-export interface DraftRoles {
-  readonly targets?: Envelope<Targets>;
-  readonly snapshot?: Envelope<Snapshot>;
-  readonly timestamp?: Envelope<Timestamp>;
-}
-
-export interface Draft {
-  readonly base: DraftBase;
-  readonly changes: readonly Change[];
-  readonly versions: FreeVersions;
-  readonly roles: DraftRoles;
-  /** The new `manifest.json`, when a change touches it. */
-  readonly manifest?: Uint8Array;
-}
-
-/** A complete draft: the bytes that a publication writes. */
-export interface SignedRepository {
-  readonly base: DraftBase;
-  readonly roles: PublishedRoles;
-  /** Absent when the targets role is the one that is published already. */
-  readonly newTargets?: SignedRole<Targets>;
-  readonly manifest?: Uint8Array;
-}
+export { MANIFEST_PATH } from '../release/manifest.ts';
+export { isRenewal, keepsSnapshot, offerAfter, type Change } from './changes.ts';
+export {
+  pendingRequest,
+  pendingRequests,
+  type Draft,
+  type DraftBase,
+  type DraftRoles,
+  type FreeVersions,
+  type SignedRepository,
+} from './draft-roles.ts';
 
 /** Which publication a repository stands at. */
 function baseOf(published: TrustedRepository): DraftBase {
@@ -93,12 +63,14 @@ export function draftFrom(
   changes: readonly Change[],
   options: { readonly versions: FreeVersions; readonly now: Date; readonly policy: ExpiryPolicy },
 ): Draft {
-  const empty: Draft = { base: baseOf(published), changes, versions: options.versions, roles: {} };
-  if ((changes.length === 0 || keepsSnapshot(changes)) && published.published !== undefined) return advanceDraft(empty, published, options);
+  const tree = treeAfter(published, changes);
+  const empty: Draft = { base: baseOf(published), changes, versions: options.versions, roles: delegatedRoles(published, tree, options) };
+  if (keepsTargets(changes) && published.published !== undefined) return advanceDraft(empty, published, options);
   const offer = offerAfter(published, changes);
   const manifest = writeManifest(offer.manifest);
+  const { delegations: _, ...live }: Partial<Targets> = published.published?.targets.role ?? {};
   const signed: Targets = {
-    ...published.published?.targets.role,
+    ...live,
     _type: 'targets',
     spec_version: '1.0.0',
     version: options.versions.targets,
@@ -107,74 +79,35 @@ export function draftFrom(
       ...offer.targets,
       [MANIFEST_PATH]: { length: manifest.length, hashes: { sha256: sha256Hex(manifest) } },
     },
+    ...(tree.delegations === undefined ? {} : { delegations: tree.delegations }),
   };
   assertPortable(signed);
   for (const change of changes) if (change.kind === 'recall') refuseMissingTargets(offer, change.update, change.to);
   assertReleasable(offer, offerAfter(published, []), { now: options.now, treeBytes: verityImageBytes });
-  return { ...empty, roles: { targets: { signed, signatures: [] } }, manifest };
+  return { ...empty, roles: { ...empty.roles, targets: { signed, signatures: [] } }, manifest };
 }
 
-/**
- * The published manifest with the changes made.
- *
- * @throws GantryError `release/…`
- */
-export function manifestAfter(published: TrustedRepository, changes: readonly Change[]): Manifest {
-  return changes.reduce((manifest, change) => (isEdit(change) ? applyEdit(manifest, change) : manifest), published.manifest);
-}
-
-/**
- * What hosts would be told with the changes made.
- *
- * @throws GantryError `release/…`, `repository/bad-change`
- */
-export function offerAfter(published: TrustedRepository, changes: readonly Change[]): Offer {
-  const targets = targetsAfter(published.published?.targets.role.targets ?? {}, changes);
-  return { manifest: manifestAfter(published, changes), targets };
-}
-
-function isEdit(change: Change): change is ManifestEdit {
-  return change.kind !== 'put-target' && change.kind !== 'remove-target' && !isRenewal(change);
-}
-
-/** True for what changes dates and nothing else. */
-export function isRenewal({ kind }: Change): boolean {
-  return kind === 'renew-targets' || kind === 'renew-timestamp';
-}
-
-/** True when only the timestamp is to be signed again. */
-export function keepsSnapshot(changes: readonly Change[]): boolean {
-  return changes.length > 0 && changes.every(({ kind }) => kind === 'renew-timestamp');
-}
-
-function targetsAfter(before: Targets['targets'], changes: readonly Change[]): Record<string, TargetFile> {
-  const targets = new Map(Object.entries(before));
-  for (const change of changes) {
-    if (change.kind === 'put-target') targets.set(TargetPath.parse(change.path).memberName(), change.file);
-    if (change.kind === 'remove-target' && !targets.delete(change.path)) {
-      throw new GantryError(
-        'repository/bad-change',
-        `Cannot remove the target ${quote(change.path)}: it is not published; expected one of ${targets.size} published targets`,
-        { path: change.path },
-      );
-    }
-  }
-  return Object.fromEntries(targets);
-}
-
-function authoritiesOf(root: Root, name: 'targets' | 'snapshot' | 'timestamp'): readonly Authority[] {
-  return [{ keys: root.keys, roleKeys: root.roles[name] }];
-}
-
-/** The drafted role that waits for signatures now: targets, then snapshot, then timestamp. Undefined when none does. */
-export function pendingRequest(draft: Draft, root: Root): SigningRequest | undefined {
-  for (const name of ['targets', 'snapshot', 'timestamp'] as const) {
-    const envelope = draft.roles[name];
-    if (envelope === undefined) continue;
-    const request = requestFor(envelope, authoritiesOf(root, name));
-    if (request.missing.length > 0) return request;
-  }
-  return undefined;
+/** New versions of the delegated roles that change; they live as long as the targets role. */
+function delegatedRoles(
+  { delegated }: TrustedRepository,
+  tree: TargetsTree,
+  { versions, now, policy }: { readonly versions: FreeVersions; readonly now: Date; readonly policy: ExpiryPolicy },
+): DraftRoles {
+  if (tree.delegated.size === 0) return {};
+  const drafted = [...tree.delegated].map(([name, targets]) => {
+    const live = delegated.get(name)?.role;
+    const signed: Targets = {
+      ...live,
+      _type: 'targets',
+      spec_version: '1.0.0',
+      version: versions.delegated?.[name] ?? (live?.version ?? 0) + 1,
+      expires: expiryOf('targets', now, policy),
+      targets,
+    };
+    assertPortable(signed);
+    return [name, { signed, signatures: [] }] as const;
+  });
+  return { delegated: Object.fromEntries(drafted) };
 }
 
 /**
@@ -188,17 +121,9 @@ export function signDraft(
   published: TrustedRepository,
   options: { readonly now: Date; readonly policy: ExpiryPolicy },
 ): Draft {
-  const root = published.chain.latest.role;
-  const request = pendingRequest(draft, root);
-  if (request === undefined || request.role === 'root') return draft;
-  const name = request.role;
-  const envelope = draft.roles[name];
-  if (envelope === undefined) return draft;
-  const signed = signatures.reduce<Envelope>(
-    (collected, signature) => withSignature(collected, signature, authoritiesOf(root, name)),
-    withoutStrays<Role>(envelope, authoritiesOf(root, name)),
-  );
-  return advanceDraft({ ...draft, roles: { ...draft.roles, [name]: signed } }, published, options);
+  const request = pendingRequest(draft, published);
+  if (request === undefined) return draft;
+  return advanceDraft(withSignatures(draft, request.role, signatures, published), published, options);
 }
 
 /** Drafts the next parent when its child is complete. */
@@ -207,7 +132,7 @@ export function advanceDraft(
   published: TrustedRepository,
   options: { readonly now: Date; readonly policy: ExpiryPolicy },
 ): Draft {
-  if (pendingRequest(draft, published.chain.latest.role) !== undefined) return draft;
+  if (pendingRequest(draft, published) !== undefined) return draft;
   const { now, policy } = options;
   if (draft.roles.snapshot === undefined && !(keepsSnapshot(draft.changes) && published.published !== undefined)) {
     const targets = draft.roles.targets === undefined ? published.published?.targets : sealEnvelope(draft.roles.targets);
@@ -218,7 +143,7 @@ export function advanceDraft(
       spec_version: '1.0.0',
       version: draft.versions.snapshot,
       expires: expiryOf('snapshot', now, policy),
-      meta: { ...published.published?.snapshot.role.meta, 'targets.json': metaOf(targets) },
+      meta: snapshotMeta(draft, published, targets),
     };
     assertPortable(signed);
     return { ...draft, roles: { ...draft.roles, snapshot: { signed, signatures: [] } } };
@@ -237,6 +162,28 @@ export function advanceDraft(
     return { ...draft, roles: { ...draft.roles, timestamp: { signed, signatures: [] } } };
   }
   return draft;
+}
+
+/** What a snapshot names: the drafted roles, and the published ones that stay; nothing of a delegation that was taken back. */
+export function snapshotMeta(
+  { roles }: Draft,
+  { published }: TrustedRepository,
+  targets: SignedRole<Targets> | undefined,
+): Readonly<Record<string, MetaFile>> {
+  const live = published?.snapshot.role.meta ?? {};
+  const gone = namesOf(published?.targets.role).filter((name) => targets !== undefined && !namesOf(targets.role).includes(name));
+  const dropped = new Set(gone.map((name) => `${name}.json`));
+  return {
+    ...Object.fromEntries(Object.entries(live).filter(([file]) => !dropped.has(file))),
+    ...(targets === undefined ? {} : { 'targets.json': metaOf(targets) }),
+    ...Object.fromEntries(
+      Object.entries(roles.delegated ?? {}).map(([name, envelope]) => [`${name}.json`, metaOf(sealEnvelope(envelope))]),
+    ),
+  };
+}
+
+function namesOf(role: Targets | undefined): readonly string[] {
+  return (role?.delegations?.roles ?? []).map(({ name }) => name);
 }
 
 /** The drafted one, or the published one where that stays. */
@@ -259,8 +206,8 @@ export function finishDraft(draft: Draft, published: TrustedRepository): SignedR
       live,
     });
   }
-  const request = pendingRequest(draft, published.chain.latest.role);
-  const { targets, timestamp } = draft.roles;
+  const request = pendingRequest(draft, published);
+  const { targets, timestamp, delegated = {} } = draft.roles;
   const snapshot = snapshotOf(draft, published);
   const sealedTargets = targets === undefined ? published.published?.targets : sealEnvelope(targets);
   if (request !== undefined || sealedTargets === undefined || snapshot === undefined || timestamp === undefined) {
@@ -272,6 +219,7 @@ export function finishDraft(draft: Draft, published: TrustedRepository): SignedR
     base: draft.base,
     roles: { targets: sealedTargets, snapshot, timestamp: sealEnvelope(timestamp) },
     ...(targets === undefined ? {} : { newTargets: sealedTargets }),
+    newDelegated: new Map(Object.entries(delegated).map(([name, envelope]) => [name, sealEnvelope(envelope)])),
     ...(draft.manifest === undefined ? {} : { manifest: draft.manifest }),
   };
 }

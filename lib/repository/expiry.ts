@@ -103,23 +103,24 @@ function badPolicy(member: string, problem: string, cause?: unknown): GantryErro
 }
 
 /** When a role drafted at `now` expires. @throws GantryError `repository/bad-policy` when the policy's own date has passed */
-export function expiryOf(role: TopRoleName, now: Date, policy: ExpiryPolicy): TufDate {
-  const { lifeSeconds, until } = policy[role];
+export function expiryOf(role: string, now: Date, policy: ExpiryPolicy): TufDate {
+  const { lifeSeconds, until } = policyOf(role, policy);
   if (until === undefined) return tufDate(new Date(now.getTime() + lifeSeconds * 1000));
   if (until > now) return tufDate(until);
   throw badPolicy(`${role}_expiration`, `it is ${tufDate(until)}, and it is ${tufDate(now)} by now; expected a date to come`);
 }
 
 /** From when on a role that expires then is to be renewed. */
-export function renewalOf(role: TopRoleName, expires: TufDate, policy: ExpiryPolicy): Date {
-  return new Date(dateOf(expires).getTime() - policy[role].leadSeconds * 1000);
+export function renewalOf(role: string, expires: TufDate, policy: ExpiryPolicy): Date {
+  return new Date(dateOf(expires).getTime() - policyOf(role, policy).leadSeconds * 1000);
 }
 
-export function urgencyOf(
-  role: TopRoleName,
-  expires: TufDate,
-  { now, policy }: { readonly now: Date; readonly policy: ExpiryPolicy },
-): Urgency {
+/** A delegated role lives as long as the targets role, and is renewed as early. */
+function policyOf(role: string, policy: ExpiryPolicy): RoleExpiry {
+  return policy[ROLES.find((name) => name === role) ?? 'targets'];
+}
+
+export function urgencyOf(role: string, expires: TufDate, { now, policy }: { readonly now: Date; readonly policy: ExpiryPolicy }): Urgency {
   if (dateOf(expires) <= now) return 'overdue';
   return renewalOf(role, expires, policy) <= now ? 'due' : 'fine';
 }

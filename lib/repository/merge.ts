@@ -12,6 +12,8 @@ import type { Envelope, MetaFile, Role, Signature } from '../tuf/types.ts';
 import { keepsSnapshot, type Draft, type DraftRoles } from './draft.ts';
 import { metaOf } from './trusted.ts';
 
+type Delegated = NonNullable<DraftRoles['delegated']>;
+
 /**
  * One envelope with the signatures of both.
  *
@@ -31,7 +33,7 @@ export function mergeEnvelopes<R extends Role>(a: Envelope<R>, b: Envelope<R>): 
 /**
  * One draft with the signatures of both.
  *
- * @throws GantryError `repository/other-draft` when base, changes, versions, manifest or targets differ
+ * @throws GantryError `repository/other-draft` when base, changes, versions, manifest, targets or delegated roles differ
  */
 export function mergeDrafts(a: Draft, b: Draft): Draft {
   refuseOther('the publications that they rest on', a.base, b.base);
@@ -39,14 +41,28 @@ export function mergeDrafts(a: Draft, b: Draft): Draft {
   refuseOther('the versions', a.versions, b.versions);
   refuseOther('the manifests', hexOf(a.manifest), hexOf(b.manifest));
   const targets = mergeChild(a.roles.targets, b.roles.targets);
-  const snapshot = mergeParents([a.roles.snapshot, b.roles.snapshot], ({ meta }) => names(meta['targets.json'], targets));
+  const delegated = mergeDelegated(a.roles.delegated ?? {}, b.roles.delegated ?? {});
+  const snapshot = mergeParents(
+    [a.roles.snapshot, b.roles.snapshot],
+    ({ meta }) =>
+      names(meta['targets.json'], targets) && Object.entries(delegated).every(([name, envelope]) => names(meta[`${name}.json`], envelope)),
+  );
   const timestamp = mergeParents([a.roles.timestamp, b.roles.timestamp], ({ meta }) => names(meta['snapshot.json'], snapshot));
   const roles: DraftRoles = {
     ...(targets === undefined ? {} : { targets }),
+    ...(Object.keys(delegated).length === 0 ? {} : { delegated }),
     ...(snapshot === undefined ? {} : { snapshot }),
     ...(timestamp === undefined || (snapshot === undefined && !keepsSnapshot(a.changes)) ? {} : { timestamp }),
   };
   return { ...a, roles };
+}
+
+function mergeDelegated(a: Delegated, b: Delegated): Delegated {
+  const merged = [...new Set([...Object.keys(a), ...Object.keys(b)])].toSorted().flatMap((name) => {
+    const envelope = mergeChild(a[name], b[name]);
+    return envelope === undefined ? [] : [[name, envelope] as const];
+  });
+  return Object.fromEntries(merged);
 }
 
 function mergeChild<R extends Role>(a: Envelope<R> | undefined, b: Envelope<R> | undefined): Envelope<R> | undefined {

@@ -17,7 +17,7 @@ import type { Envelope, Root, SignedRole } from '../tuf/types.ts';
 import type { Draft } from './draft.ts';
 import { decodeDraft, DRAFT_MAX_BYTES, encodeDraft, type DraftedRepository } from './draft-file.ts';
 import { extendRootChain, type RootChain } from './root-chain.ts';
-import { trustRepository, type PublishedRoles, type TrustedRepository } from './trusted.ts';
+import { trustRepository, withDelegated, type PublishedRoles, type TrustedRepository } from './trusted.ts';
 
 const FORMAT = 1;
 const MAX_ROOTS = 1024;
@@ -39,7 +39,7 @@ export interface RepositoryParcel extends Common {
   readonly repository: DraftedRepository;
   readonly draft: Draft;
   /** What was live when it was drafted; absent before the first publication. */
-  readonly base?: { readonly roles: PublishedRoles; readonly manifest: Uint8Array };
+  readonly base?: { readonly roles: PublishedRoles; readonly manifest: Uint8Array; readonly delegated: TrustedRepository['delegated'] };
 }
 
 export type Parcel = RootParcel | RepositoryParcel;
@@ -52,7 +52,15 @@ const schema = z.discriminatedUnion('kind', [
     ...common,
     kind: z.literal('repository'),
     draft: json,
-    base: z.object({ targets: z.string(), snapshot: z.string(), timestamp: z.string(), manifest: z.string() }).optional(),
+    base: z
+      .object({
+        targets: z.string(),
+        snapshot: z.string(),
+        timestamp: z.string(),
+        manifest: z.string(),
+        delegated: z.record(z.string(), z.string()).optional(),
+      })
+      .optional(),
   }),
 ]);
 
@@ -71,7 +79,8 @@ function encodeBase(base: RepositoryParcel['base']): object {
   if (base === undefined) return {};
   const { targets, snapshot, timestamp } = base.roles;
   const text = { targets: textOf(targets.bytes), snapshot: textOf(snapshot.bytes), timestamp: textOf(timestamp.bytes) };
-  return { base: { ...text, manifest: textOf(base.manifest) } };
+  const delegated = Object.fromEntries([...base.delegated].map(([name, file]) => [name, textOf(file.bytes)]));
+  return { base: { ...text, manifest: textOf(base.manifest), ...(base.delegated.size === 0 ? {} : { delegated }) } };
 }
 
 /** @throws GantryError `repository/bad-draft`, whatever the bytes are */
@@ -109,7 +118,10 @@ function parse(bytes: Uint8Array): Parcel {
   const file = <N extends 'targets' | 'snapshot' | 'timestamp'>(name: N): ReturnType<typeof readSignedRole<N>> =>
     readSignedRole(Buffer.from(base[name], 'utf8'), name);
   const roles = { targets: file('targets'), snapshot: file('snapshot'), timestamp: file('timestamp') };
-  return { ...head, kind: 'repository', draft, repository, base: { roles, manifest: Buffer.from(base.manifest, 'utf8') } };
+  const delegated = new Map(
+    Object.entries(base.delegated ?? {}).map(([name, text]) => [name, readSignedRole(Buffer.from(text, 'utf8'), 'targets')]),
+  );
+  return { ...head, kind: 'repository', draft, repository, base: { roles, manifest: Buffer.from(base.manifest, 'utf8'), delegated } };
 }
 
 /**
@@ -152,7 +164,10 @@ export function trustedBase({ draft, base }: RepositoryParcel, chain: RootChain)
     throw badParcel('base.manifest', 'it is not the file that was signed');
   }
   const manifest = entry === undefined ? emptyManifest() : parseManifest(base.manifest);
-  return firstThatVerifies(chain, (root) => trustRepository(chain, manifest, { root, published: roles }));
+  return withDelegated(
+    firstThatVerifies(chain, (root) => trustRepository(chain, manifest, { root, published: roles })),
+    base.delegated,
+  );
 }
 
 /** What is live was signed under the root that was live then; newer ones may be signed and not published yet. */

@@ -1,7 +1,7 @@
 /** A draft that was overtaken, made again on top of what is live now. */
 import { signingPayload } from '../tuf/role.ts';
 import { dateOf } from '../tuf/date.ts';
-import type { Targets } from '../tuf/types.ts';
+import type { Envelope, Targets } from '../tuf/types.ts';
 import { advanceDraft, draftFrom, offerAfter, type Draft, type FreeVersions } from './draft.ts';
 import { remainingChanges } from './draft-changes.ts';
 import type { ExpiryPolicy } from './expiry.ts';
@@ -19,9 +19,18 @@ export function redraftOn(
   options: { readonly versions: FreeVersions; readonly now: Date; readonly policy: ExpiryPolicy },
 ): Draft {
   const fresh = draftFrom(published, remainingChanges(draft.changes, offerAfter(published, [])), options);
-  const [targets, old] = [fresh.roles.targets, draft.roles.targets];
-  if (targets === undefined || old === undefined || !isSame(targets.signed, old.signed, options.now)) return fresh;
-  return advanceDraft({ ...fresh, roles: { targets: old } }, published, options);
+  const kept = { ...(fresh.roles.targets === undefined ? {} : { targets: keep(fresh.roles.targets, draft.roles.targets, options.now) }) };
+  const delegated = Object.entries(fresh.roles.delegated ?? {}).map(
+    ([name, envelope]) => [name, keep(envelope, draft.roles.delegated?.[name], options.now)] as const,
+  );
+  const roles = { ...kept, ...(delegated.length === 0 ? {} : { delegated: Object.fromEntries(delegated) }) };
+  const isAsFresh =
+    kept.targets === fresh.roles.targets && delegated.every(([name, envelope]) => envelope === fresh.roles.delegated?.[name]);
+  return isAsFresh ? fresh : advanceDraft({ ...fresh, roles }, published, options);
+}
+
+function keep(fresh: Envelope<Targets>, old: Envelope<Targets> | undefined, now: Date): Envelope<Targets> {
+  return old !== undefined && isSame(fresh.signed, old.signed, now) ? old : fresh;
 }
 
 /** But for the date, which was chosen when the role was drafted first. */

@@ -8,7 +8,7 @@
 import { GantryError, type MissingSignatures } from '../errors.ts';
 import { signingPayload } from '../tuf/role.ts';
 import { validSigners, verifySignature } from '../tuf/signature.ts';
-import type { Envelope, KeyId, PublicKey, Role, RoleKeys, Signature, TopRoleName } from '../tuf/types.ts';
+import type { Envelope, KeyId, PublicKey, Role, RoleKeys, Signature } from '../tuf/types.ts';
 
 /** Whose signatures an envelope needs; a new root needs its own keys' and its predecessor's. */
 export interface Authority {
@@ -18,7 +18,8 @@ export interface Authority {
 
 /** One role that waits: what to sign, and who may. */
 export interface SigningRequest {
-  readonly role: TopRoleName;
+  /** Of a delegated role its own name. */
+  readonly role: string;
   readonly version: number;
   /** The canonical bytes that a signer signs. */
   readonly payload: Uint8Array;
@@ -29,8 +30,7 @@ export interface SigningRequest {
 }
 
 /** What an envelope still lacks under every authority that must accept it. */
-export function requestFor(envelope: Envelope, authorities: readonly Authority[]): SigningRequest {
-  const role = envelope.signed._type;
+export function requestFor(envelope: Envelope, authorities: readonly Authority[], role: string = envelope.signed._type): SigningRequest {
   // A signature over other bytes than these is none: its key may sign again.
   const signed = new Set(authorities.flatMap(({ keys, roleKeys }) => validSigners(envelope, keys, roleKeys)));
   const candidates = new Set<KeyId>();

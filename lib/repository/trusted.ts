@@ -3,10 +3,10 @@
  *
  * Expiry is not looked at: a repository that has expired is exactly the one that must be signed again.
  */
-import { GantryError } from '../errors.ts';
+import { GantryError, named, quote } from '../errors.ts';
 import type { Manifest } from '../release/manifest.ts';
 import { verifyThreshold } from '../tuf/signature.ts';
-import type { MetaFile, Root, SignedRole, Snapshot, Targets, Timestamp } from '../tuf/types.ts';
+import type { Delegations, MetaFile, Root, SignedRole, Snapshot, Targets, Timestamp } from '../tuf/types.ts';
 import type { RootChain } from './root-chain.ts';
 
 /** The three roles below root that one publication made visible. */
@@ -15,6 +15,8 @@ export interface PublishedRoles {
   readonly snapshot: SignedRole<Snapshot>;
   readonly timestamp: SignedRole<Timestamp>;
 }
+
+const NOBODY: Delegations = { keys: {}, roles: [] };
 
 declare const verified: unique symbol;
 
@@ -25,6 +27,8 @@ export interface TrustedRepository {
   readonly published?: PublishedRoles;
   /** The manifest that the published targets name; its digest was checked by whoever read it. */
   readonly manifest: Manifest;
+  /** Delegated roles of the published targets, by name: those that whoever read it needed. */
+  readonly delegated: ReadonlyMap<string, SignedRole<Targets>>;
 }
 
 /**
@@ -41,7 +45,28 @@ export function trustRepository(
   if (live !== undefined) verifyPublished(live.root, live.published);
   const published = live?.published;
   // The brand is given only here, after verification.
-  return { chain, manifest, ...(published === undefined ? {} : { published }) } as unknown as TrustedRepository;
+  return { chain, manifest, delegated: new Map(), ...(published === undefined ? {} : { published }) } as unknown as TrustedRepository;
+}
+
+/**
+ * The same with delegated roles of the targets role.
+ *
+ * @throws GantryError `tuf/threshold`, `repository/mismatch`
+ */
+export function withDelegated(trusted: TrustedRepository, files: ReadonlyMap<string, SignedRole<Targets>>): TrustedRepository {
+  const { published } = trusted;
+  const by = published?.targets.role.delegations;
+  for (const [name, file] of files) verifyDelegated(name, by ?? NOBODY, published?.snapshot.role.meta[`${name}.json`], file);
+  return { ...trusted, delegated: files };
+}
+
+/** @throws GantryError `tuf/threshold`, `repository/mismatch` */
+export function verifyDelegated(name: string, by: Delegations, meta: MetaFile | undefined, file: SignedRole<Targets>): void {
+  const keys = by.roles.find((role) => role.name === name);
+  if (keys === undefined)
+    throw new GantryError('repository/mismatch', `Cannot trust the role ${quote(name)}: nobody delegates to it`, { role: name });
+  verifyThreshold({ signed: file.role, signatures: file.signatures }, by.keys, keys, name);
+  verifyMeta(name, meta, file);
 }
 
 /** Checks the three roles under one root: thresholds, and each parent's claim about its child. */
@@ -59,7 +84,7 @@ export function verifyUnder(root: Root, name: 'targets' | 'snapshot' | 'timestam
   verifyThreshold({ signed: file.role, signatures: file.signatures }, root.keys, root.roles[name], name);
 }
 
-function verifyMeta(name: 'snapshot' | 'targets', meta: MetaFile | undefined, file: SignedRole): void {
+function verifyMeta(name: string, meta: MetaFile | undefined, file: SignedRole): void {
   const problem =
     meta === undefined
       ? 'its parent does not name it'
@@ -71,7 +96,7 @@ function verifyMeta(name: 'snapshot' | 'targets', meta: MetaFile | undefined, fi
             ? `its SHA-256 is ${file.sha256}; expected ${meta.hashes.sha256}`
             : undefined;
   if (problem !== undefined) {
-    throw new GantryError('repository/mismatch', `Cannot trust the published ${name} role: ${problem}`, { role: name });
+    throw new GantryError('repository/mismatch', `Cannot trust the published ${named(name)} role: ${problem}`, { role: name });
   }
 }
 

@@ -44,10 +44,10 @@ test('signDrafts() shows a release once, and signs what follows from it without 
   const asked: SigningAsk[] = [];
   const report = await signAsking(engineer, async (ask) => asked.push(ask) > 0);
   assert.deepEqual(
-    asked.map(({ view, mine, repository }) => [repository, view.role, mine]),
+    asked.map(({ views, mine, repository }) => [repository, ...views.map(({ role }) => role), mine]),
     [[METAL, 'targets', [report.items[0]?.signedBy[0]]]],
   );
-  assert.equal(asked[0]?.view.sentences[0], 'adds release 1.0.0 of metal/x86_64 with 3 images');
+  assert.equal(asked[0]?.views[0]?.sentences[0], 'adds release 1.0.0 of metal/x86_64 with 3 images');
   assert.deepEqual(
     report.items.map(({ role, reason }) => [role, reason]),
     [

@@ -65,8 +65,7 @@ function addUpdate(version: string): Change {
 
 async function signAll({ targets, online, empty }: Scene, draft: Draft, published: TrustedRepository = empty): Promise<Draft> {
   let current = draft;
-  const root = published.chain.latest.role;
-  for (let request = pendingRequest(current, root); request !== undefined; request = pendingRequest(current, root)) {
+  for (let request = pendingRequest(current, published); request !== undefined; request = pendingRequest(current, published)) {
     const signer = request.role === 'targets' ? targets : online;
     current = signDraft(current, [await signer.sign(request.payload)], published, OPTIONS);
   }
@@ -81,7 +80,7 @@ test('draftFrom() drafts parents only when their child is complete', async () =>
   const here = await scene();
   const draft = draftFrom(here.empty, [PUT], { ...OPTIONS, versions: FIRST });
   assert.deepEqual(Object.keys(draft.roles), ['targets']);
-  const request = pendingRequest(draft, here.empty.chain.latest.role);
+  const request = pendingRequest(draft, here.empty);
   assert.deepEqual(request?.missing, [{ role: 'targets', version: 1, have: 0, need: 1, candidates: [here.targets.keyId] }]);
   const signed = signDraft(draft, [await here.targets.sign(request.payload)], here.empty, OPTIONS);
   assert.deepEqual(Object.keys(signed.roles), ['targets', 'snapshot']);
@@ -149,7 +148,7 @@ test('finishDraft() refuses a draft that was overtaken, and isPublished() knows 
 test('signDraft() refuses the signature of a key of another role', async () => {
   const here = await scene();
   const draft = draftFrom(here.empty, [PUT], { ...OPTIONS, versions: FIRST });
-  const request = pendingRequest(draft, here.empty.chain.latest.role);
+  const request = pendingRequest(draft, here.empty);
   assert.ok(request !== undefined);
   const wrong = await here.online.sign(request.payload);
   assert.throws(() => signDraft(draft, [wrong], here.empty, OPTIONS), {

@@ -53,7 +53,7 @@ export async function signedFile({ engineer, keysOf }: Ceremony, holder: string,
   const { workspace, now } = engineer;
   let signed: Parcel = decodeParcel(file);
   const opened = openParcel(signed, await readRootChain(workspace), { now, policy: workspace.expiry });
-  const item = await signParcel(opened, {
+  const [item] = await signParcel(opened, {
     keysDirectory: keysOf(holder),
     passphrases: passphraseFrom({ env: {} }),
     now,

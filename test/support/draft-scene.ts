@@ -59,7 +59,7 @@ export async function draftScene(type: 'ed25519' | 'ecdsa' = 'ed25519'): Promise
 
 /** The role that waits, with these signatures. */
 export async function signedBy(scene: Pick<DraftScene, 'published'>, draft: Draft, by: readonly Signer[]): Promise<Draft> {
-  const request = pendingRequest(draft, scene.published.chain.latest.role);
+  const request = pendingRequest(draft, scene.published);
   if (request === undefined) return draft;
   const signatures = await Promise.all(by.map(async (signer) => signer.sign(request.payload)));
   return signDraft(draft, signatures, scene.published, SCENE_OPTIONS);
@@ -72,6 +72,6 @@ export function secondDraft({ published }: DraftScene): Draft {
 
 export function parcelOf({ published, manifest }: DraftScene, draft: Draft): RepositoryParcel {
   assert.ok(published.published !== undefined);
-  const base = { roles: published.published, manifest };
+  const base = { roles: published.published, manifest, delegated: published.delegated };
   return { kind: 'repository', product: 'my-os', roots: published.chain.roots, repository: SCENE_METAL, draft, base };
 }

@@ -10,7 +10,7 @@ import { applyPublication } from '../../lib/publish/apply.ts';
 import { collectGarbage, planCollection } from '../../lib/publish/gc/collect.ts';
 import type { DatedObject, Inventory } from '../../lib/publish/gc/inventory.ts';
 import { MARKS_FOLDER, readMark } from '../../lib/publish/gc/marks.ts';
-import { readObject } from '../../lib/publish/live-state.ts';
+import { readObject } from '../../lib/publish/read-object.ts';
 import type { PlannedWrite, PublicationPlan } from '../../lib/publish/plan.ts';
 import { metadataPath, targetPath } from '../../lib/store/layout.ts';
 import { parseStorePath } from '../../lib/store/path.ts';

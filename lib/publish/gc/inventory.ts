@@ -176,7 +176,7 @@ async function readRepository(
   const { folder } = here;
   const published =
     own !== undefined
-      ? (await readLiveState(store, own.repository, own.chain, own.seen)).trusted.published
+      ? (await readLiveState(store, own.repository, own.chain, { seen: own.seen })).trusted.published
       : isPublished
         ? await readForeign(store, here)
         : undefined;

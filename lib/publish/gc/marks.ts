@@ -43,7 +43,7 @@ import { joinStorePath } from '../../store/path.ts';
 import { bytesSource } from '../../store/source.ts';
 import type { Expect, Store, StorePath, StoreVersion } from '../../store/store.ts';
 import { tufDate } from '../../tuf/date.ts';
-import { readObject } from '../live-state.ts';
+import { readObject } from '../read-object.ts';
 
 const MARKS = 'gantry-gc';
 export const MARKS_FOLDER: string = `${MARKS}/`;

@@ -10,15 +10,14 @@
  */
 import { GantryError, isGantryError, quote } from '../../errors.ts';
 import { openRootChain } from '../../repository/root-chain.ts';
-import { trustRepository, type PublishedRoles } from '../../repository/trusted.ts';
+import { trustRepository, verifyDelegated, type PublishedRoles } from '../../repository/trusted.ts';
 import { emptyManifest } from '../../release/manifest.ts';
 import { isStorePath } from '../../store/path.ts';
 import type { ObjectInfo, Store, StorePath } from '../../store/store.ts';
 import { readSignedRole } from '../../tuf/role.ts';
-import { verifyThreshold } from '../../tuf/signature.ts';
 import { TargetPath } from '../../tuf/target-path.ts';
-import type { Delegations, MetaFile, Root, SignedRole, Snapshot, Targets } from '../../tuf/types.ts';
-import { readObject } from '../live-state.ts';
+import type { Delegations, Root, SignedRole, Snapshot, Targets } from '../../tuf/types.ts';
+import { readObject } from '../read-object.ts';
 
 /** Far above what any client takes; what is read here is not trusted yet. */
 const MAX_BYTES = 64 << 20;
@@ -102,21 +101,6 @@ function tooManyRoles(folder: string): GantryError {
   return new GantryError('repository/mismatch', `Cannot read the delegated roles of ${quote(folder)}: there are more than ${MAX_ROLES}`, {
     role: 'targets',
   });
-}
-
-function verifyDelegated(name: string, by: Delegations, meta: MetaFile, file: SignedRole<Targets>): void {
-  const keys = by.roles.find((role) => role.name === name);
-  if (keys !== undefined) verifyThreshold({ signed: file.role, signatures: file.signatures }, by.keys, keys, name);
-  const fits =
-    meta.version === file.role.version &&
-    (meta.length === undefined || meta.length === file.lengthBytes) &&
-    (meta.hashes === undefined || meta.hashes.sha256 === file.sha256);
-  if (fits) return;
-  throw new GantryError(
-    'repository/mismatch',
-    `Cannot trust the delegated role ${quote(name)}: its file is not the one that the snapshot names (version ${meta.version})`,
-    { role: name },
-  );
 }
 
 /** What these older files of metadata name: snapshots with the roles below them, and roles by themselves. */
