@@ -61,7 +61,7 @@ async function renew(context: Context, session: WorkspaceSession, now: Date, opt
     now,
     roles: isSet(options, 'all') ? 'all' : isSet(options, 'online') ? 'online' : 'due',
     expired: isSet(options, 'evenExpired') ? 'renew' : 'refuse',
-    hasTargetsKeys: ({ roles }) => roles.targets.keyids.filter((keyId) => atHand.has(keyId)).length >= roles.targets.threshold,
+    hasKeys: ({ keyids, threshold }) => keyids.filter((keyId) => atHand.has(keyId)).length >= threshold,
   };
   const repositories = await chosenRepositories(session, options);
   // All of it, or nothing when one of them refuses.

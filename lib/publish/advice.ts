@@ -127,11 +127,12 @@ async function adviseOnDates(live: RepositoryStatus['live'], canSign: CanSign): 
   const due = live.filter(({ role, urgency }) => role !== 'root' && urgency !== 'fine');
   if (due.length === 0) return [];
   const expired = live.some(({ urgency }) => urgency === 'overdue') ? ({ expired: true } as const) : {};
-  const targets = due.find(({ role }) => role === 'targets');
-  if (targets === undefined) return [{ kind: 'refresh', ...expired }];
-  const { role, version, need, keyIds } = targets;
-  const missing = [{ role, version: version + 1, have: 0, need, candidates: keyIds }];
-  if (await canSign(missing)) return [{ kind: 'refresh', ...expired }];
-  const online: readonly Found[] = due.length === 1 ? [] : [{ kind: 'refresh', ...expired }];
-  return [...online, { kind: 'refresh-elsewhere', missing, ...expired }];
+  const elsewhere: MissingSignatures[] = [];
+  for (const { role, version, need, keyIds } of due) {
+    const missing = { role, version: version + 1, have: 0, need, candidates: keyIds };
+    // Snapshot and timestamp are always renewed where somebody looks after them.
+    if (role !== 'snapshot' && role !== 'timestamp' && !(await canSign([missing]))) elsewhere.push(missing);
+  }
+  const here: readonly Found[] = due.length === elsewhere.length ? [] : [{ kind: 'refresh', ...expired }];
+  return elsewhere.length === 0 ? here : [...here, { kind: 'refresh-elsewhere', missing: elsewhere, ...expired }];
 }

@@ -9,33 +9,33 @@
  * - what a dry run refuses and says is what the real run does: both are `planRefresh`.
  */
 import { GantryError, named } from '../errors.ts';
-import { draftFrom, isBasedOn, isRenewal, type Change, type Draft } from '../repository/draft.ts';
+import { draftFrom, isBasedOn, isRenewal, keepsSnapshot, type Change, type Draft } from '../repository/draft.ts';
+import { draftedRole } from '../repository/draft-roles.ts';
 import { hasExpired } from '../repository/draft-check.ts';
 import { expiryOf, urgencyOf, type ExpiryPolicy, type Urgency } from '../repository/expiry.ts';
 import type { Store } from '../store/store.ts';
 import { metadataPath } from '../store/layout.ts';
-import type { Root, TopRoleName, TufDate } from '../tuf/types.ts';
+import type { RoleKeys, SignedRole, TufDate } from '../tuf/types.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { draftPath, saveDraft } from '../workspace/draft-files.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { readCurrent, takeCurrent, type Current } from './live.ts';
 import type { LiveState } from './live-state.ts';
 
-type RenewedRole = Exclude<TopRoleName, 'root'>;
-
 export interface RefreshOptions {
   readonly now: Date;
-  /** `due`: what is due by the expiry policy. `online`: snapshot and timestamp, due or not. `all`: targets too. */
+  /** `due`: what is due by the expiry policy. `online`: snapshot and timestamp, due or not. `all`: targets and delegated roles, too. */
   readonly roles: 'due' | 'online' | 'all';
   /** Whether what has expired may be renewed; by default it is refused. */
   readonly expired?: 'refuse' | 'renew';
-  /** Whether enough keys of targets are at hand; when not, what is due of the others does not wait for them. */
-  readonly hasTargetsKeys?: (root: Root) => boolean;
+  /** Whether enough keys of targets, or of a delegated role, are at hand; when not, what is due of the others does not wait for them. */
+  readonly hasKeys?: (role: RoleKeys) => boolean;
 }
 
 /** A role that is signed again. */
 export interface Renewal {
-  readonly role: RenewedRole;
+  /** Of a delegated role its own name. */
+  readonly role: string;
   readonly from: { readonly version: number; readonly expires: TufDate };
   readonly to: { readonly version: number; readonly expires: TufDate };
   /** Who may sign it, and how many must. */
@@ -49,7 +49,7 @@ export interface RefreshPlan {
   readonly state: 'draft' | 'waits' | 'nothing';
   readonly renews: readonly Renewal[];
   /** What is due and stays as it is: its keys are elsewhere. */
-  readonly left: readonly { readonly role: 'root' | 'targets'; readonly expires: TufDate; readonly urgency: Urgency }[];
+  readonly left: readonly { readonly role: string; readonly expires: TufDate; readonly urgency: Urgency }[];
   /** What publishing writes, the timestamp last. */
   readonly writes: readonly string[];
   readonly draft?: Draft;
@@ -67,7 +67,7 @@ export async function planRefresh(
   repository: RepositoryName,
   options: RefreshOptions,
 ): Promise<RefreshPlan> {
-  return planFrom(workspace, await readCurrent(workspace, store, repository), options);
+  return planFrom(workspace, await readCurrent(workspace, store, repository, { delegated: 'all' }), options);
 }
 
 /** The same, and drafts it; for whoever holds the workspace's lock. @throws GantryError as `planRefresh` */
@@ -77,7 +77,7 @@ export async function refreshRepository(
   repository: RepositoryName,
   options: RefreshOptions,
 ): Promise<RefreshPlan> {
-  const plan = planFrom(workspace, await takeCurrent(workspace, store, repository), options);
+  const plan = planFrom(workspace, await takeCurrent(workspace, store, repository, { delegated: 'all' }), options);
   if (plan.state === 'draft' && plan.draft !== undefined) await saveDraft(workspace, repository, plan.draft);
   return plan;
 }
@@ -88,14 +88,13 @@ function planFrom(workspace: Workspace, current: Current, options: RefreshOption
   const judged = { now: options.now, policy: workspace.expiry };
   const standing = standingOf(live, judged);
   const left = leftOf(standing, options, live);
-  const wanted = wantedRoles(standing, options).filter((role) => !left.some((one) => one.role === role));
+  const wanted = wantedRoles(standing, live, options).filter((role) => !left.some((one) => one.role === role));
   if (wanted.length === 0) return { repository, state: 'nothing', renews: [], left, writes: [] };
   if (options.expired !== 'renew') refuseExpired(repository, standing);
   const waiting = current.draft;
   if (waiting !== undefined && !waiting.changes.every(isRenewal)) throw draftWaits(workspace, repository);
   const covered = waiting === undefined ? [] : renewedBy(waiting.changes);
-  const all = new Set([...wanted, ...covered]);
-  const roles = (['targets', 'snapshot', 'timestamp'] as const).filter((role) => all.has(role));
+  const roles = withParents(new Set([...wanted, ...covered]));
   refuseUseless(roles, judged);
   const stands =
     waiting !== undefined && covered.length === roles.length && isBasedOn(waiting, live.trusted) && !hasExpired(waiting, options.now);
@@ -110,7 +109,7 @@ interface Judged {
 }
 
 interface Standing {
-  readonly role: TopRoleName;
+  readonly role: string;
   readonly expires: TufDate;
   readonly urgency: Urgency;
 }
@@ -123,48 +122,73 @@ function standingOf(live: LiveState, judged: Judged): readonly Standing[] {
     throw new GantryError('publish/nothing', `Cannot refresh ${name}: nothing is published; expected a publication`, { repository: name });
   }
   const root = chain.roots.find(({ role }) => role.version === live.rootsStored) ?? chain.latest;
-  return [root.role, published.targets.role, published.snapshot.role, published.timestamp.role].map(({ _type: role, expires }) => ({
-    role,
-    expires,
-    urgency: urgencyOf(role, expires, judged),
-  }));
+  const { targets, snapshot, timestamp } = published;
+  return [
+    ['root', root.role] as const,
+    ...[...live.trusted.delegated].map(([name, file]) => [name, file.role] as const),
+    ...[targets, snapshot, timestamp].map(({ role }) => [role._type, role] as const),
+  ].map(([role, { expires }]) => ({ role, expires, urgency: urgencyOf(role, expires, judged) }));
+}
+
+/** Signed by people who release, in the targets role's stead or not; the others belong to machines. */
+function isHeld(role: string): boolean {
+  return !['root', 'snapshot', 'timestamp'].includes(role);
+}
+
+/** Who may sign a role that is live. */
+function roleKeysOf({ trusted: { chain, published } }: LiveState, name: string): RoleKeys {
+  const { roles } = chain.latest.role;
+  const top: Readonly<Record<string, RoleKeys>> = roles;
+  const delegated = published?.targets.role.delegations?.roles.find((role) => role.name === name);
+  return top[name] ?? delegated ?? { keyids: [], threshold: 1 };
 }
 
 /** The root needs a ceremony, and targets the people who release: the others are not held up by them. */
-function leftOf(standing: readonly Standing[], { roles, hasTargetsKeys }: RefreshOptions, { trusted }: LiveState): RefreshPlan['left'] {
+function leftOf(standing: readonly Standing[], { roles, hasKeys }: RefreshOptions, live: LiveState): RefreshPlan['left'] {
   return standing.flatMap(({ role, expires, urgency }) => {
-    if (urgency === 'fine' || (role !== 'root' && role !== 'targets')) return [];
-    const isAtHand = role === 'targets' && (roles === 'all' || (roles === 'due' && (hasTargetsKeys?.(trusted.chain.latest.role) ?? true)));
+    if (urgency === 'fine' || (role !== 'root' && !isHeld(role))) return [];
+    const isAtHand = isHeld(role) && (roles === 'all' || (roles === 'due' && (hasKeys?.(roleKeysOf(live, role)) ?? true)));
     return isAtHand ? [] : [{ role, expires, urgency }];
   });
 }
 
-function wantedRoles(standing: readonly Standing[], { roles }: RefreshOptions): readonly RenewedRole[] {
-  if (roles === 'all') return ['targets', 'snapshot', 'timestamp'];
+function wantedRoles(standing: readonly Standing[], { trusted }: LiveState, { roles }: RefreshOptions): readonly string[] {
+  if (roles === 'all') return [...trusted.delegated.keys(), 'targets', 'snapshot', 'timestamp'];
   if (roles === 'online') return ['snapshot', 'timestamp'];
-  const due = new Set(standing.flatMap(({ role, urgency }) => (urgency === 'fine' ? [] : [role])));
-  return (['targets', 'snapshot', 'timestamp'] as const).filter((role) => due.has(role));
+  return standing.flatMap(({ role, urgency }) => (urgency === 'fine' || role === 'root' ? [] : [role]));
 }
 
-/** A parent names its child's bytes, so it is signed with it. */
-function changesFor(roles: readonly RenewedRole[]): readonly Change[] {
-  if (roles.includes('targets')) return [{ kind: 'renew-targets' }];
+/** A parent names its child's bytes, so it is signed with it. Children first. */
+function withParents(roles: ReadonlySet<string>): readonly string[] {
+  const held = [...roles].filter(isHeld).toSorted((a, b) => Number(a === 'targets') - Number(b === 'targets'));
+  return [...held, ...(held.length > 0 || roles.has('snapshot') ? ['snapshot'] : []), 'timestamp'];
+}
+
+function changesFor(roles: readonly string[]): readonly Change[] {
+  const held = roles.filter(isHeld);
+  if (held.length > 0) return held.map((name) => (name === 'targets' ? { kind: 'renew-targets' } : { kind: 'renew-delegated', name }));
   return roles.includes('snapshot') ? [] : [{ kind: 'renew-timestamp' }];
 }
 
-function renewedBy(changes: readonly Change[]): readonly RenewedRole[] {
-  if (changes.some(({ kind }) => kind === 'renew-targets')) return ['targets', 'snapshot', 'timestamp'];
-  return changes.length === 0 ? ['snapshot', 'timestamp'] : ['timestamp'];
+function renewedBy(changes: readonly Change[]): readonly string[] {
+  if (keepsSnapshot(changes)) return ['timestamp'];
+  const held = changes.map((change) => (change.kind === 'renew-delegated' ? change.name : 'targets'));
+  return [...held, 'snapshot', 'timestamp'];
 }
 
-function renewalOf(role: RenewedRole, live: LiveState, { versions, roles }: Draft, { now, policy }: Judged): Renewal {
-  const before = live.trusted.published?.[role].role;
-  const { keyids, threshold } = live.trusted.chain.latest.role.roles[role];
-  const expires = roles[role]?.signed.expires ?? expiryOf(role, now, policy);
+function renewalOf(role: string, live: LiveState, draft: Draft, { now, policy }: Judged): Renewal {
+  const { published, delegated } = live.trusted;
+  const top: Readonly<Record<string, SignedRole | undefined>> = { ...published };
+  const before = (top[role] ?? delegated.get(role))?.role;
+  const { keyids, threshold } = roleKeysOf(live, role);
+  const drafted = draftedRole(draft, role)?.signed;
+  const expires = drafted?.expires ?? expiryOf(role, now, policy);
+  const { delegated: numbers = {}, ...versions } = draft.versions;
+  const free: Readonly<Record<string, number>> = { ...numbers, ...versions };
   return {
     role,
     from: { version: before?.version ?? 0, expires: before?.expires ?? expires },
-    to: { version: versions[role], expires },
+    to: { version: drafted?.version ?? free[role] ?? 1, expires },
     keyIds: keyids,
     need: threshold,
   };
@@ -172,16 +196,16 @@ function renewalOf(role: RenewedRole, live: LiveState, { versions, roles }: Draf
 
 function writesOf({ repository: { variant, arch }, trusted, rootsStored }: LiveState, renews: readonly Renewal[]): readonly string[] {
   const roots = trusted.chain.roots.filter(({ role }) => role.version > rootsStored).map(({ role }) => `${role.version}.root.json`);
-  const roles = renews.map(({ role, to }) => (role === 'timestamp' ? 'timestamp.json' : `${to.version}.${role}.json`));
+  const roles = renews.map(({ role, to }) => (role === 'timestamp' ? 'timestamp.json' : `${to.version}.${encodeURIComponent(role)}.json`));
   return [...roots, ...roles].map((file) => metadataPath(variant, arch, file));
 }
 
 /** With a date of its own in the policy, a role that is due can be due as soon as it is renewed. @throws GantryError `repository/bad-policy` */
-function refuseUseless(roles: readonly RenewedRole[], judged: Judged): void {
+function refuseUseless(roles: readonly string[], judged: Judged): void {
   for (const role of roles) {
     const expires = expiryOf(role, judged.now, judged.policy);
     if (urgencyOf(role, expires, judged) === 'fine') continue;
-    const member = `${role}_expiration`;
+    const member = `${isHeld(role) ? 'targets' : role}_expiration`;
     throw new GantryError(
       'repository/bad-policy',
       `Cannot renew ${role}: ${member} of the expiry policy is ${expires}, so the new version would be due at once; expected a later date, or a length`,

@@ -15,7 +15,7 @@ import type { Store } from '../store/store.ts';
 import { tufDate } from '../tuf/date.ts';
 import { lintRepository } from '../tuf/lint.ts';
 import { validSigners } from '../tuf/signature.ts';
-import type { KeyId, SignedRole, TopRoleName, TufDate } from '../tuf/types.ts';
+import type { KeyId, RoleKeys, Root, SignedRole, TufDate } from '../tuf/types.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { readRootChain, readRootDraft } from '../workspace/root-files.ts';
 import type { Workspace } from '../workspace/workspace.ts';
@@ -28,7 +28,8 @@ import { redraft } from './sign.ts';
 export type { Urgency } from '../repository/expiry.ts';
 
 export interface RoleStatus {
-  readonly role: TopRoleName;
+  /** Of a delegated role its own name. */
+  readonly role: string;
   readonly version: number;
   readonly expires: TufDate;
   /** From when on it is due. */
@@ -60,7 +61,7 @@ export interface DraftStatus {
 
 export interface RepositoryStatus {
   readonly repository: RepositoryName;
-  /** The four live roles; empty before the first publication. */
+  /** The four live roles, and delegated ones behind targets; empty before the first publication. */
   readonly live: readonly RoleStatus[];
   readonly rootsWaiting: number;
   /** Roots that hosts need on their way and that the store lacks. */
@@ -178,28 +179,42 @@ function conflictOf(workspace: Workspace, live: LiveState, draft: Draft, now: Da
   }
 }
 
-/** The newest root of the chain that the store serves counts, and the three roles below it. */
+/** The newest root of the chain that the store serves counts, and the roles below it. */
 export function rolesOf(
-  { published, chain }: TrustedRepository,
+  { published, chain, delegated }: TrustedRepository,
   rootsStored: number,
   judged: { readonly now: Date; readonly policy: ExpiryPolicy },
 ): readonly RoleStatus[] {
   if (published === undefined) return [];
   const root = chain.roots.find(({ role }) => role.version === rootsStored) ?? chain.latest;
-  return [root, published.targets, published.snapshot, published.timestamp].map((file: SignedRole) => {
-    const { _type: role, version, expires } = file.role;
-    const roleKeys = root.role.roles[role];
+  const { targets, snapshot, timestamp } = published;
+  const { keys = {}, roles = [] } = targets.role.delegations ?? {};
+  const files: readonly (readonly [string, SignedRole, RoleKeys, Root['keys']])[] = [
+    ...[root, targets].map((file: SignedRole) => ofRoot(root.role, file)),
+    ...roles.flatMap((role) => {
+      const file = delegated.get(role.name);
+      return file === undefined ? [] : [[role.name, file, role, keys] as const];
+    }),
+    ...[snapshot, timestamp].map((file) => ofRoot(root.role, file)),
+  ];
+  return files.map(([role, file, roleKeys, known]) => {
+    const { version, expires } = file.role;
     return {
       role,
       version,
       expires,
       renewal: tufDate(renewalOf(role, expires, judged.policy)),
       urgency: urgencyOf(role, expires, judged),
-      signedBy: validSigners({ signed: file.role, signatures: file.signatures }, root.role.keys, roleKeys),
+      signedBy: validSigners({ signed: file.role, signatures: file.signatures }, known, roleKeys),
       need: roleKeys.threshold,
       keyIds: roleKeys.keyids,
     };
   });
+}
+
+function ofRoot(root: Root, file: SignedRole): readonly [string, SignedRole, RoleKeys, Root['keys']] {
+  const { _type: name } = file.role;
+  return [name, file, root.roles[name], root.keys];
 }
 
 /** Delegated roles are not read for this: `gantry lint` looks at all of it. */

@@ -55,7 +55,7 @@ test('refreshRepository() renews targets and its parents when they are due, and 
   const left = await planRefresh(engineer.workspace, engineer.store, METAL, {
     now: engineer.now,
     roles: 'due',
-    hasTargetsKeys: () => false,
+    hasKeys: () => false,
   });
   assert.deepEqual(
     left.renews.map(({ role }) => role),
@@ -65,7 +65,7 @@ test('refreshRepository() renews targets and its parents when they are due, and 
     left.left.map(({ role, urgency }) => [role, urgency]),
     [['targets', 'due']],
   );
-  const plan = await refresh(engineer, { hasTargetsKeys: ({ roles }) => roles.targets.keyids.length === 1 });
+  const plan = await refresh(engineer, { hasKeys: ({ keyids }) => keyids.length === 1 });
   assert.deepEqual(
     plan.renews.map(({ role, from, to }) => [role, from.version, to.version, to.expires]),
     [
