@@ -128,8 +128,9 @@ async function heldIn(workspace: Workspace, name: DraftName): Promise<Held> {
   try {
     if (name === 'root') return { draft, changes: 0, signatures: (await readRootDraft(workspace))?.signatures.length ?? 0 };
     const found = await readDraft(workspace, name);
-    const roles = Object.values(found?.roles ?? {});
-    return { draft, changes: found?.changes.length ?? 0, signatures: roles.reduce((sum, { signatures }) => sum + signatures.length, 0) };
+    const { draftedRole, draftedRoles } = await import('../../lib/repository/draft-roles.ts');
+    const roles = found === undefined ? [] : draftedRoles(found).map((role) => draftedRole(found, role)?.signatures.length ?? 0);
+    return { draft, changes: found?.changes.length ?? 0, signatures: roles.reduce((sum, one) => sum + one, 0) };
   } catch (error) {
     if (!isGantryError(error)) throw error;
     return { draft, changes: 0, signatures: 0 };

@@ -5,6 +5,7 @@ import { cache } from './cache.ts';
 import { ceremony } from './ceremony.ts';
 import { clone } from './clone.ts';
 import { completion } from './completion.ts';
+import { delegation } from './delegation.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { download } from './download.ts';
@@ -23,6 +24,7 @@ import { root } from './root.ts';
 import { serve } from './serve.ts';
 import { sign } from './sign.ts';
 import { status } from './status.ts';
+import { target } from './target.ts';
 import { verify } from './verify.ts';
 import { wave } from './wave.ts';
 
@@ -35,6 +37,8 @@ export const commands: readonly CommandSpec[] = [
   image,
   release,
   wave,
+  target,
+  delegation,
   draft,
   cache,
   sign,

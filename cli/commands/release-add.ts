@@ -3,9 +3,9 @@ import type { AddedRelease } from '../../lib/publish/release.ts';
 import type { PrepareProgress } from '../../lib/workspace/compress-image.ts';
 import type { RepositoryName } from '../../lib/workspace/config.ts';
 import type { MigrationInput, ReleaseInput } from '../../lib/workspace/prepare-release.ts';
-import type { ExtraTarget } from '../../lib/workspace/prepare-targets.ts';
 import type { Context } from '../context.ts';
 import { repositoriesOf, titleOf } from '../edits.ts';
+import { extraTarget } from '../extra-target.ts';
 import { dryRunOption, isSet, listOf, numberOption, pathOf, repositoriesOptions, textOption } from '../options.ts';
 import type { CommandSpec, OptionSpec, OptionValues, Outcome } from '../program.ts';
 import { checkImageOptions, imageFileOptions, imagesFrom } from '../release-images.ts';
@@ -229,13 +229,6 @@ async function migrationsFrom(paths: readonly string[]): Promise<MigrationInput>
     throw new GantryError('usage/option', 'Cannot use --migrations with two lists: expected one Release.toml', { option: '--migrations' });
   }
   return { files, steps: (await readReleaseFile(list)).migrations };
-}
-
-/** `NAME=FILE`, or the name of the file itself. */
-function extraTarget(context: Context, text: string, mode: ExtraTarget['mode']): ExtraTarget {
-  const [, name, file] = /^([^=]+)=(.+)$/u.exec(text) ?? [];
-  const path = pathOf(context, file ?? text);
-  return { name: name ?? path.slice(path.lastIndexOf('/') + 1), file: path, mode };
 }
 
 /** One bar for each step of each form of each image. */

@@ -5,14 +5,11 @@ import { keyNames, openParcelHere, readParcel, workspaceIfAny } from '../drafts.
 import { pathOf, signingOptions, storeOption, textOption } from '../options.ts';
 import type { CommandSpec, OptionValues, Outcome } from '../program.ts';
 import { openKeySession, openWorkspaceSession } from '../session.ts';
-import { briefRole, describeRole, draftTitle } from '../ui/drafts.ts';
+import { describeRoles, draftTitle } from '../ui/drafts.ts';
 import { count, shellWord } from '../ui/format.ts';
 import { paint, paintResult, sign as signs } from '../ui/style.ts';
 
 type KeyNames = (keyId: string) => string;
-
-/** More roles than this that wait together, of a split for example, are told in a line each. */
-const MANY = 6;
 
 export const sign: CommandSpec = {
   name: 'sign',
@@ -92,7 +89,7 @@ function askOn(context: Context, nameOf: KeyNames): (ask: SigningAsk) => Promise
   return async ({ repository, base, views, mine, invited }) => {
     const title = draftTitle(repository === undefined ? {} : { repository });
     context.note(`${paint('bold', title)}, drafted on top of ${base}`);
-    for (const line of views.flatMap((view) => (views.length > MANY ? [briefRole(view)] : describeRole(view, nameOf)))) context.note(line);
+    for (const line of describeRoles(views, nameOf)) context.note(line);
     if (mine.length === 0) return false;
     const names = mine.map(nameOf).join(', ');
     if (invited.length > 0) context.note(`You are invited: ${invited.map(nameOf).join(', ')} would become a root key with this.`);

@@ -17,7 +17,7 @@ export function describeDraft(view: DraftView, nameOf: KeyNames): readonly strin
   return [
     `${paintResult('bold', draftTitle(view))}, drafted on top of ${view.base}`,
     ...stateLines(view),
-    ...view.roles.flatMap((role) => describeRole(role, nameOf)),
+    ...describeRoles(view.roles, nameOf),
   ];
 }
 
@@ -48,8 +48,14 @@ export function describeRole(view: RoleView, nameOf: KeyNames): readonly string[
   ];
 }
 
-/** One of many roles in a line. */
-export function briefRole({ role, version, sentences, unexplained, digest }: RoleView): string {
+/** More roles than this that wait together, of a split for example, are told in a line each. */
+const MANY = 6;
+
+export function describeRoles(views: readonly RoleView[], nameOf: KeyNames): readonly string[] {
+  return views.flatMap((view) => (views.length > MANY ? [briefRole(view)] : describeRole(view, nameOf)));
+}
+
+function briefRole({ role, version, sentences, unexplained, digest }: RoleView): string {
   const [first = 'changes dates', ...more] = [
     ...unexplained.map((member) => `${member} differs, and gantry cannot tell what that means`),
     ...sentences,

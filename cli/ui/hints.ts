@@ -148,7 +148,7 @@ const HINTS: { readonly [C in ErrorCode]: Hint<C> } = {
     `gantry draft cancel${at === 'drafts/root.json' ? ' root' : ''} removes it, then make it again; what is published is not affected`,
   'repository/other-draft': 'gantry draft show FILE shows what is in a file; gantry draft cancel throws the draft of the workspace away',
   'repository/unexplained': 'ask who made the draft; the members were not written by gantry',
-  'repository/bad-change': 'gantry release list shows what is published',
+  'repository/bad-change': 'gantry target list and gantry delegation list show what is published',
   'repository/moved-on': SIGN_AND_PUBLISH,
 
   'store/missing': 'check the path or URL: a repository is VARIANT/ARCH in a store',

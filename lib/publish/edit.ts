@@ -4,6 +4,10 @@ import { verityImageBytes } from '../image/verity.ts';
 import { draftFrom, offerAfter, type Change, type Draft } from '../repository/draft.ts';
 import { remainingChanges, withoutLate, withoutSuperseded, withoutUndone, type DroppedChange } from '../repository/draft-changes.ts';
 import { removeUpdate } from '../release/edit.ts';
+import { isDelegation, treeAfter } from '../repository/changes.ts';
+import { refuseIdle } from '../repository/delegations.ts';
+import type { TrustedRepository } from '../repository/trusted.ts';
+import type { Delegations, Targets } from '../tuf/types.ts';
 import type { UpdateName } from '../release/find.ts';
 import { orphansOf } from '../release/image-targets.ts';
 import { newFindings, type Offer } from '../release/lint.ts';
@@ -11,6 +15,7 @@ import type { Store } from '../store/store.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { saveDraft } from '../workspace/draft-files.ts';
 import type { Workspace } from '../workspace/workspace.ts';
+import type { ChoiceOfDelegated } from './live-state.ts';
 import { forgetDraft, readCurrent } from './live.ts';
 
 export type { DroppedChange } from '../repository/draft-changes.ts';
@@ -18,6 +23,8 @@ export type { DroppedChange } from '../repository/draft-changes.ts';
 /** An edit that was worked out and not saved yet. */
 export interface PreparedEdit {
   readonly repository: RepositoryName;
+  /** What it was worked out on. */
+  readonly trusted: TrustedRepository;
   /** What hosts are told now. */
   readonly published: Offer;
   /** The same, or what they would be told by a draft that waits. */
@@ -34,7 +41,9 @@ export interface PreparedEdit {
 export interface EditOptions {
   readonly now: Date;
   /** What is to change, given what stands. */
-  readonly changesFor: (standing: Offer) => readonly Change[];
+  readonly changesFor: (standing: Offer, tree: StandingTree) => readonly Change[];
+  /** Delegated roles that change. */
+  readonly delegated?: ChoiceOfDelegated;
 }
 
 /** @throws GantryError `release/…`, `repository/bad-change` when the edit makes no sense */
@@ -42,20 +51,35 @@ export async function prepareEdit(
   workspace: Workspace,
   store: Store,
   repository: RepositoryName,
-  { now, changesFor }: EditOptions,
+  { now, changesFor, delegated }: EditOptions,
 ): Promise<PreparedEdit> {
-  const { live, draft: waiting } = await readCurrent(workspace, store, repository);
+  const { live, draft: waiting } = await readCurrent(workspace, store, repository, delegated === undefined ? {} : { delegated });
   const standing = offerAfter(live.trusted, []);
   const drafted = remainingChanges(waiting?.changes ?? [], standing);
   const { kept, dropped } = withoutLate(drafted, standing, now);
   const before = offerAfter(live.trusted, kept);
-  const { kept: rest, added } = withoutUndone(kept, changesFor(before));
+  const tree = standingTree(live.trusted, kept);
+  const wanted = changesFor(before, tree);
+  for (const change of wanted) if (isDelegation(change)) refuseIdle(change, tree.delegations);
+  const { kept: rest, added } = withoutUndone(kept, wanted);
   const changes = [...withoutSuperseded(rest, added, standing), ...added];
   const options = { versions: live.versions, now, policy: workspace.expiry };
   const draft = changes.length === 0 ? undefined : draftFrom(live.trusted, changes, options);
   const after = offerAfter(live.trusted, changes);
   const warnings = newFindings(after, before, { now, treeBytes: verityImageBytes, published: standing.manifest });
-  return { repository, published: standing, before, after, draft, warnings, dropped };
+  return { repository, trusted: live.trusted, published: standing, before, after, draft, warnings, dropped };
+}
+
+/** Who signs targets, and what delegated roles list, with the draft that waits. */
+export interface StandingTree {
+  readonly delegations: Delegations | undefined;
+  /** Of a delegated role that was asked for. */
+  readonly targetsOf: (role: string) => Targets['targets'];
+}
+
+function standingTree(trusted: TrustedRepository, changes: readonly Change[]): StandingTree {
+  const { delegations, delegated } = treeAfter(trusted, changes);
+  return { delegations, targetsOf: (role) => delegated.get(role) ?? trusted.delegated.get(role)?.role.targets ?? {} };
 }
 
 /** The changes that take a release away: the update, and the targets that only it needs. @throws GantryError `release/unknown` */

@@ -18,7 +18,7 @@ import type { Store, StorePath, StoreVersion } from '../store/store.ts';
 import { sha256Hex } from '../tuf/hash.ts';
 import { readSignedRole } from '../tuf/role.ts';
 import { TargetPath } from '../tuf/target-path.ts';
-import type { MetaFile, RoleByName, Root, SignedRole, Targets, TopRoleName } from '../tuf/types.ts';
+import type { Delegations, MetaFile, RoleByName, Root, SignedRole, Targets, TopRoleName } from '../tuf/types.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import type { SeenVersions } from '../workspace/draft-files.ts';
 
@@ -44,12 +44,17 @@ export interface LiveState {
   readonly versions: FreeVersions;
 }
 
+/** Which delegated roles are read, too: of those that are not delegated yet, free numbers. */
+export type ChoiceOfDelegated = (delegations: Delegations | undefined) => readonly string[];
+
+export const allDelegated: ChoiceOfDelegated = (delegations) => (delegations?.roles ?? []).map(({ name }) => name);
+const noneDelegated: ChoiceOfDelegated = () => [];
+
 export interface LiveOptions {
   /** What this workspace saw live last. */
   readonly seen?: SeenVersions | undefined;
   readonly judgement?: Judgement | undefined;
-  /** Delegated roles to be read, too: those that are delegated, and free numbers for those that are not yet. */
-  readonly delegated?: readonly string[] | 'all';
+  readonly delegated?: ChoiceOfDelegated;
 }
 
 /**
@@ -60,7 +65,7 @@ export async function readLiveState(
   store: Store,
   repository: RepositoryName,
   chain: RootChain,
-  { seen, judgement = 'strict', delegated = [] }: LiveOptions = {},
+  { seen, judgement = 'strict', delegated = noneDelegated }: LiveOptions = {},
 ): Promise<LiveState> {
   const { chain: known, stored } = await followRoots(store, repository, chain);
   const timestamp = await readObject(store, pathOf(repository, 'timestamp.json'), MAX_BYTES.timestamp);
@@ -72,14 +77,14 @@ export async function readLiveState(
       rootsStored: stored,
       versions: await freeVersions(store, repository, {
         live: { targets: 0, snapshot: 0, timestamp: 0 },
-        delegated: delegated === 'all' ? new Map() : new Map(delegated.map((name) => [name, 0])),
+        delegated: new Map(delegated(undefined).map((name) => [name, 0])),
       }),
     };
   }
   const published = await readRoles(store, repository, timestamp.bytes);
   const manifest = await readManifest(store, published);
   const top = trustLive(known, stored, judgement, (root) => trustRepository(known, manifest, { root, published }));
-  const names = delegated === 'all' ? delegatedNames(published) : delegated;
+  const names = [...new Set(delegated(published.targets.role.delegations))];
   const trusted = withDelegated(top, await readDelegated(store, repository, published, names));
   const live = versionsOf(published);
   refuseRolledBack(seen, { root: stored, ...live });
@@ -181,11 +186,6 @@ async function readRoles(store: Store, repository: RepositoryName, timestampByte
   return { timestamp, snapshot, targets: readRoleOf(store, targetsPath, targetsBytes, 'targets') };
 }
 
-/** Whom the targets role trusts with a part of the targets. */
-export function delegatedNames({ targets }: PublishedRoles): readonly string[] {
-  return (targets.role.delegations?.roles ?? []).map(({ name }) => name);
-}
-
 /** Those of them that are asked for. @throws GantryError `store/missing` when the snapshot names one that is not there */
 async function readDelegated(
   store: Store,
@@ -193,7 +193,7 @@ async function readDelegated(
   published: PublishedRoles,
   names: readonly string[],
 ): Promise<ReadonlyMap<string, SignedRole<Targets>>> {
-  const known = new Set(delegatedNames(published));
+  const known = new Set(allDelegated(published.targets.role.delegations));
   const files = await inParallel(
     names.filter((name) => known.has(name)),
     CONCURRENCY,

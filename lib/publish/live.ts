@@ -51,9 +51,10 @@ export async function readCurrent(
   options: ReadOptions = {},
 ): Promise<Current> {
   const draft = await readDraft(workspace, repository);
-  const { delegated = [] } = options;
-  const all = delegated === 'all' ? delegated : [...new Set([...delegated, ...delegatedIn(draft?.changes ?? [])])];
-  const live = await readLive(workspace, store, repository, { ...options, delegated: all });
+  const live = await readLive(workspace, store, repository, {
+    ...options,
+    delegated: (delegations) => [...(options.delegated?.(delegations) ?? []), ...delegatedIn(draft?.changes ?? [])],
+  });
   return draft === undefined || isPublished(draft, live.trusted) ? { live } : { live, draft };
 }
 

@@ -11,7 +11,7 @@ import { readDraft, saveDraft, saveSeenVersions } from '../workspace/draft-files
 import { openObject } from '../workspace/objects.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { applyPublication, type AppliedWrite } from './apply.ts';
-import { versionsOf, type Judgement, type LiveState } from './live-state.ts';
+import { allDelegated, versionsOf, type Judgement, type LiveState } from './live-state.ts';
 import { forgetDraft, forgetObjects, readCurrent, readLive, takeCurrent, type Current } from './live.ts';
 import { overtakenBy } from './overtaken.ts';
 import { baseOf, planPublication, refuseTooLate, type PlannedWrite, type PublicationPlan } from './plan.ts';
@@ -129,9 +129,10 @@ export async function publishRepository(
       return await carryOut(workspace, store, prepared, options);
     } catch (error) {
       if (prepared.draft === undefined || !isGantryError(error, 'publish/conflict')) throw error;
+      const drafted = delegatedIn(prepared.draft.changes);
       const live = await readLive(workspace, store, repository, {
         judgement: options.judgement,
-        delegated: delegatedIn(prepared.draft.changes),
+        delegated: () => drafted,
       });
       const redrafted = await draftAgain(workspace, live, prepared.draft, options.now);
       const numberTaken = live.timestampVersion === prepared.live.timestampVersion;
@@ -207,7 +208,7 @@ async function prepareStated(
 ): Promise<Prepared | { readonly done: PublicationPlan }> {
   const { repository, base, draft } = stated;
   // All of them: whatever the metadata to publish names must be in the store.
-  const { live } = await current(workspace, store, repository, { delegated: 'all' });
+  const { live } = await current(workspace, store, repository, { delegated: allDelegated });
   // Whoever was cut off behind the last write asks once more.
   const isDone = draft === undefined ? stated.writes.every(({ path }) => isStoredRoot(path, live)) : isPublished(draft, live.trusted);
   if (isDone) return { done: { repository, base, writes: [], changed: [], removed: [] } };

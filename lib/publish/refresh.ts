@@ -20,7 +20,7 @@ import type { RepositoryName } from '../workspace/config.ts';
 import { draftPath, saveDraft } from '../workspace/draft-files.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { readCurrent, takeCurrent, type Current } from './live.ts';
-import type { LiveState } from './live-state.ts';
+import { allDelegated, type LiveState } from './live-state.ts';
 
 export interface RefreshOptions {
   readonly now: Date;
@@ -67,7 +67,7 @@ export async function planRefresh(
   repository: RepositoryName,
   options: RefreshOptions,
 ): Promise<RefreshPlan> {
-  return planFrom(workspace, await readCurrent(workspace, store, repository, { delegated: 'all' }), options);
+  return planFrom(workspace, await readCurrent(workspace, store, repository, { delegated: allDelegated }), options);
 }
 
 /** The same, and drafts it; for whoever holds the workspace's lock. @throws GantryError as `planRefresh` */
@@ -77,7 +77,7 @@ export async function refreshRepository(
   repository: RepositoryName,
   options: RefreshOptions,
 ): Promise<RefreshPlan> {
-  const plan = planFrom(workspace, await takeCurrent(workspace, store, repository, { delegated: 'all' }), options);
+  const plan = planFrom(workspace, await takeCurrent(workspace, store, repository, { delegated: allDelegated }), options);
   if (plan.state === 'draft' && plan.draft !== undefined) await saveDraft(workspace, repository, plan.draft);
   return plan;
 }

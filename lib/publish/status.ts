@@ -21,7 +21,7 @@ import { readRootChain, readRootDraft } from '../workspace/root-files.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { adviseOn, type Action, type ActionKind } from './advice.ts';
 import { inParallel } from './in-parallel.ts';
-import type { LiveState } from './live-state.ts';
+import { allDelegated, type LiveState } from './live-state.ts';
 import { readCurrent } from './live.ts';
 import { redraft } from './sign.ts';
 
@@ -140,7 +140,7 @@ async function readOne(reading: Reading, repository: RepositoryName): Promise<Re
 }
 
 async function readRepositoryStatus({ workspace, store, chain, now }: Reading, repository: RepositoryName): Promise<RepositoryStatus> {
-  const { live, draft } = await readCurrent(workspace, store, repository, { known: chain, delegated: 'all' });
+  const { live, draft } = await readCurrent(workspace, store, repository, { known: chain, delegated: allDelegated });
   return {
     repository,
     live: rolesOf(live.trusted, live.rootsStored, { now, policy: workspace.expiry }),

@@ -1,7 +1,8 @@
 /** Which targets an update consists of. */
 import type { Targets } from '../tuf/types.ts';
 import { readImageCustom, type ImageCustom } from './custom.ts';
-import type { Manifest, Update } from './manifest.ts';
+import { GantryError, quote } from '../errors.ts';
+import { MANIFEST_PATH, type Manifest, type Update } from './manifest.ts';
 
 /** The images that an update names, in every form, and their frame tables. */
 export function imageTargetsOf({ images, images_zstd: zstd }: Update, targets: Targets['targets']): readonly string[] {
@@ -20,6 +21,28 @@ export function orphansOf(removed: readonly Update[], manifest: Manifest, target
   ]);
   const names = new Set(removed.flatMap((update) => imageTargetsOf(update, targets)));
   return [...names].filter((name) => Object.hasOwn(targets, name) && !needed.has(name));
+}
+
+/** What updates need: the manifest, and the images and migrations that it names. */
+export function targetsOnOffer(targets: Targets['targets'], manifest: Manifest): ReadonlySet<string> {
+  return new Set([
+    MANIFEST_PATH,
+    ...Object.values(manifest.migrations).flat(),
+    ...manifest.updates.flatMap((update) => imageTargetsOf(update, targets)),
+  ]);
+}
+
+/** @throws GantryError `repository/bad-change` for a target that an update needs */
+export function refuseOnOffer(
+  { targets, manifest }: { readonly targets: Targets['targets']; readonly manifest: Manifest },
+  path: string,
+): void {
+  if (!targetsOnOffer(targets, manifest).has(path)) return;
+  throw new GantryError(
+    'repository/bad-change',
+    `Cannot change the target ${quote(path)}: hosts need it for an update; expected one that is no part of a release`,
+    { path },
+  );
 }
 
 /** Undefined for a target that is no image of ours; what a newer Gantry wrote is not ours to judge. */

@@ -9,9 +9,10 @@
  * - pure.
  */
 import { createHash } from 'node:crypto';
-import { GantryError, quote } from '../errors.ts';
-import { imageTargetsOf } from '../release/image-targets.ts';
-import { MANIFEST_PATH, type Manifest } from '../release/manifest.ts';
+import { GantryError, named, quote } from '../errors.ts';
+import { targetsOnOffer } from '../release/image-targets.ts';
+import type { Manifest } from '../release/manifest.ts';
+import { isCovered } from '../tuf/lint/tree.ts';
 import { TargetPath } from '../tuf/target-path.ts';
 import type { DelegatedRole, Delegations, KeyId, PublicKey, TargetFile, Targets } from '../tuf/types.ts';
 
@@ -94,8 +95,24 @@ export function applyToTree(
         : tree;
     case 'put-target':
     case 'remove-target':
-      roleNamed(delegations, change.role);
+      refuseOutside(roleNamed(delegations, change.role), change.path);
       return { ...tree, delegated: withRole(change.role, withTarget(touched(change.role), change)) };
+  }
+}
+
+/**
+ * What a person has mistyped. When a draft is made again it is none: somebody else may have done the same meanwhile.
+ *
+ * @throws GantryError `repository/bad-change`
+ */
+export function refuseIdle(change: DelegationChange, delegations: Delegations | undefined): void {
+  if (change.kind === 'add-delegation' || change.kind === 'split-targets' || change.kind === 'renew-delegated') return;
+  const role = roleNamed(delegations ?? NONE, change.name);
+  if (change.kind === 'replace-delegation-key' && !role.keyids.includes(change.from)) {
+    throw badChange(role.name, `the key ${shortId(change.from)} does not sign it; expected one of ${role.keyids.map(shortId).join(', ')}`);
+  }
+  if (change.kind === 'set-delegation-threshold' && role.threshold === change.threshold) {
+    throw badChange(role.name, `its threshold is ${change.threshold} already; expected another one`);
   }
 }
 
@@ -109,6 +126,16 @@ export function rolesTouchedBy(change: {
   if (change.kind === 'split-targets') return binNames(change.bins ?? 0);
   const isOfDelegation = change.kind.includes('delegat');
   return [...(isOfDelegation && change.name !== undefined ? [change.name] : []), ...(change.role === undefined ? [] : [change.role])];
+}
+
+/** @throws GantryError `repository/bad-change` for a target that a delegated role does not list */
+export function refuseUnlisted(targets: TargetFiles, role: string, path: string): void {
+  if (Object.hasOwn(targets, path)) return;
+  throw new GantryError(
+    'repository/bad-change',
+    `Cannot remove the target ${quote(path)}: ${quote(role)} does not list it; expected one of its ${Object.keys(targets).length} targets`,
+    { path },
+  );
 }
 
 /** The bin that clients look for a target in; undefined where the targets role has no bins. */
@@ -142,10 +169,7 @@ function withRoles(delegations: Delegations, roles: readonly DelegatedRole[]): D
 function withKey(role: DelegatedRole, { from, to }: { readonly from: KeyId; readonly to: KeyId }): DelegatedRole {
   const keyids = role.keyids.map((keyId) => (keyId === from ? to : keyId));
   if (keyids.includes(to)) return { ...role, keyids: [...new Set(keyids)] };
-  throw badChange(
-    role.name,
-    `the key ${from.slice(0, 12)}… does not sign it; expected one of ${role.keyids.map((id) => `${id.slice(0, 12)}…`).join(', ')}`,
-  );
+  throw badChange(role.name, `the key ${shortId(from)} does not sign it; expected one of ${role.keyids.map(shortId).join(', ')}`);
 }
 
 function withTarget(files: TargetFiles, { path, file }: PlacedChange): TargetFiles {
@@ -164,6 +188,16 @@ function roleNamed({ roles }: Delegations, name: string): DelegatedRole {
   throw badChange(name, `there is no such delegation; expected ${names === '' ? 'one that was added' : `one of ${names}`}`);
 }
 
+function refuseOutside(role: DelegatedRole, path: string): void {
+  if (isCovered(role, TargetPath.parse(path).memberName())) return;
+  const its = role.paths === undefined ? 'it is a hash bin of others' : `its paths are ${role.paths.map(named).join(', ')}`;
+  throw badChange(role.name, `${quote(path)} is not delegated to it: ${its}; expected a path that clients look for there`);
+}
+
+function shortId(keyId: KeyId): string {
+  return `${keyId.slice(0, 12)}…`;
+}
+
 function refuseUnsignable({ name, keyids, threshold }: DelegatedRole): void {
   if (threshold >= 1 && threshold <= keyids.length) return;
   throw badChange(name, `${threshold} of ${keyids.length} keys would have to sign it; expected a threshold from 1 to ${keyids.length}`);
@@ -175,7 +209,8 @@ function split(tree: TargetsTree, change: Extract<DelegationChange, { kind: 'spl
   if (delegations.roles.some(({ path_hash_prefixes: prefixes }) => prefixes !== undefined)) {
     throw badChange(names[0] ?? 'bins', 'the targets are split already; expected targets without bins');
   }
-  const kept = keptAtTheTop(tree.targets, manifest);
+  // What hosts ask for at each look, and go-tuf would not find in a bin, stays (design D2).
+  const kept = targetsOnOffer(tree.targets, manifest);
   const roles = names.map((name, bin): DelegatedRole => ({
     name,
     keyids: keyIdsOf(change.keys),
@@ -192,15 +227,6 @@ function split(tree: TargetsTree, change: Extract<DelegationChange, { kind: 'spl
     files[path] = file;
   }
   return { targets: top, delegations: next, delegated: new Map([...tree.delegated, ...contents]) };
-}
-
-/** What hosts ask for at each look, and go-tuf would not find in a bin: the manifest, images and migrations on offer (design D2). */
-function keptAtTheTop(targets: TargetFiles, manifest: Manifest): ReadonlySet<string> {
-  return new Set([
-    MANIFEST_PATH,
-    ...Object.values(manifest.migrations).flat(),
-    ...manifest.updates.flatMap((update) => imageTargetsOf(update, targets)),
-  ]);
 }
 
 /** `bin-0` … `bin-f` for 16 bins, `bin-00` … for more. @throws GantryError `repository/bad-change` */

@@ -70,7 +70,7 @@ export function draftedRoles({ roles }: Draft): readonly string[] {
   return [...Object.keys(roles.delegated ?? {}).toSorted(), ...TOP.filter((name) => roles[name] !== undefined)];
 }
 
-export function draftedRole({ roles }: Draft, name: string): Envelope<Role> | undefined {
+export function draftedRole({ roles }: Draft, name: string): Envelope | undefined {
   return isTop(name) ? roles[name] : roles.delegated?.[name];
 }
 

@@ -33,15 +33,7 @@ import { metaOf, type TrustedRepository } from './trusted.ts';
 
 export { MANIFEST_PATH } from '../release/manifest.ts';
 export { isRenewal, keepsSnapshot, offerAfter, type Change } from './changes.ts';
-export {
-  pendingRequest,
-  pendingRequests,
-  type Draft,
-  type DraftBase,
-  type DraftRoles,
-  type FreeVersions,
-  type SignedRepository,
-} from './draft-roles.ts';
+export { pendingRequest, pendingRequests, type Draft, type DraftRoles, type FreeVersions, type SignedRepository } from './draft-roles.ts';
 
 /** Which publication a repository stands at. */
 function baseOf(published: TrustedRepository): DraftBase {

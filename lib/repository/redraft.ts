@@ -2,7 +2,7 @@
 import { signingPayload } from '../tuf/role.ts';
 import { dateOf } from '../tuf/date.ts';
 import type { Envelope, Targets } from '../tuf/types.ts';
-import { advanceDraft, draftFrom, offerAfter, type Draft, type FreeVersions } from './draft.ts';
+import { advanceDraft, draftFrom, offerAfter, type Draft, type DraftRoles, type FreeVersions } from './draft.ts';
 import { remainingChanges } from './draft-changes.ts';
 import type { ExpiryPolicy } from './expiry.ts';
 import type { TrustedRepository } from './trusted.ts';
@@ -19,7 +19,8 @@ export function redraftOn(
   options: { readonly versions: FreeVersions; readonly now: Date; readonly policy: ExpiryPolicy },
 ): Draft {
   const fresh = draftFrom(published, remainingChanges(draft.changes, offerAfter(published, [])), options);
-  const kept = { ...(fresh.roles.targets === undefined ? {} : { targets: keep(fresh.roles.targets, draft.roles.targets, options.now) }) };
+  const kept: Pick<DraftRoles, 'targets'> =
+    fresh.roles.targets === undefined ? {} : { targets: keep(fresh.roles.targets, draft.roles.targets, options.now) };
   const delegated = Object.entries(fresh.roles.delegated ?? {}).map(
     ([name, envelope]) => [name, keep(envelope, draft.roles.delegated?.[name], options.now)] as const,
   );

@@ -31,6 +31,17 @@ export function lintDelegations(role: Members, name: string, report: Report): vo
     if (names.has(entry['name'])) report(14, here, `the role ${show(entry['name'])} is delegated twice: tough and tuf-js refuse that`);
     names.add(entry['name']);
   });
+  // Once, whatever the number of bins.
+  const bins = delegations['roles'].filter((entry: unknown) => isObject(entry) && entry['path_hash_prefixes'] !== undefined).length;
+  if (bins > 0) {
+    const which = bins === 1 ? 'one role has' : `${bins} roles have`;
+    report(
+      14,
+      `${at}.roles`,
+      `${which} hash prefixes, behind which go-tuf finds nothing; delegation by paths serves every client`,
+      'warning',
+    );
+  }
 }
 
 function lintDelegatedRole(role: Members, keys: unknown, at: string, report: Report): void {
@@ -58,7 +69,7 @@ function lintName(name: unknown, at: string, report: Report): void {
 function lintPrefixes(prefixes: unknown, at: string, report: Report): void {
   if (!Array.isArray(prefixes) || !prefixes.every((prefix) => typeof prefix === 'string' && HASH_PREFIX.test(prefix))) {
     report(14, at, 'it is not a list of lowercase hexadecimal prefixes: no client finds targets behind others');
-  } else report(14, at, 'go-tuf does not find targets behind hash prefixes; delegation by paths serves every client', 'warning');
+  }
 }
 
 function lintMembers(value: Members, known: readonly string[], at: string, report: Report): void {

@@ -46,7 +46,8 @@ export function lintCoverage({ role }: Delegation, targets: Targets, report: Rep
   }
 }
 
-function isCovered({ paths, path_hash_prefixes: prefixes }: DelegatedRole, path: string): boolean {
+/** Whether a target was delegated to a role: clients look for it there, and tough refuses others. */
+export function isCovered({ paths, path_hash_prefixes: prefixes }: DelegatedRole, path: string): boolean {
   if (paths !== undefined) return covers(paths, path);
   if (prefixes === undefined) return false;
   const digest = sha256Hex(Buffer.from(path, 'utf8'));
