@@ -90,7 +90,7 @@ test('gantry key import takes the key that the workspace knows by that name: a c
 });
 
 for (const [what, source, message] of [
-  ['a kind of URL that there is not', 'hsm:token', /expected one of command:, /u],
+  ['a kind of URL that there is not', 'hsm:token', /expected one of .*command:, /u],
   ['an agent that has no such key', 'ssh-agent:nobody', /the agent holds no key "nobody"/u],
   ['a program that is not there', 'command:/no/such/program', /there is no such program/u],
   ['a file that is not there', 'file:///no/such/key.pem', /there is no "\/no\/such\/key.pem"/u],
