@@ -145,6 +145,8 @@ const PYTHON_LINTERS: Recipe = { ...PYTHON, folder: 'file-linters' };
 
 const PROMETHEUS: Recipe = { ...PYTHON, folder: 'prometheus' };
 
+const MOTO: Recipe = { ...PYTHON, folder: 'moto' };
+
 const ACTIONLINT: Recipe = {
   folder: 'actionlint',
   sources: ['go.mod', 'go.sum'],
@@ -167,6 +169,8 @@ const LINTERS: Readonly<Record<LinterName, Recipe>> = {
 /** `python`: one that has Prometheus's own parser. */
 export type LinterName = 'python' | 'actionlint' | 'cfn-lint' | 'check-jsonschema';
 
+type ProgramName = 'chrono' | 'lz4' | 'moto';
+
 interface Reader {
   readonly recipe?: Recipe;
   command(ready: string): readonly [string, ...string[]];
@@ -188,7 +192,7 @@ const READERS: Readonly<Record<PeerName, Reader>> = {
  *
  * Always false in CI, so that a missing toolchain fails there.
  */
-export async function skipReason(name: PeerName | LinterName | 'chrono' | 'lz4'): Promise<string | false> {
+export async function skipReason(name: PeerName | LinterName | ProgramName): Promise<string | false> {
   const recipe = recipeOf(name);
   if (recipe === undefined || process.env['CI'] === 'true') {
     return false;
@@ -197,9 +201,10 @@ export async function skipReason(name: PeerName | LinterName | 'chrono' | 'lz4')
   return version === undefined ? `${recipe.toolchain[0]} is not on this machine` : false;
 }
 
-function recipeOf(name: PeerName | LinterName | 'chrono' | 'lz4'): Recipe | undefined {
+function recipeOf(name: PeerName | LinterName | ProgramName): Recipe | undefined {
   if (name === 'chrono') return CHRONO;
   if (name === 'lz4') return LZ4;
+  if (name === 'moto') return MOTO;
   if (name === 'python' || name === 'actionlint' || name === 'cfn-lint' || name === 'check-jsonschema') return LINTERS[name];
   return READERS[name].recipe;
 }
@@ -249,6 +254,11 @@ export async function chronoOracle(): Promise<string> {
 /** The program of `peers/lz4`; builds it on first use. */
 export async function lz4Decoder(): Promise<string> {
   return join(await built(LZ4), 'lz4-decoder');
+}
+
+/** A Python that can run moto's server, with its first arguments; builds it on first use. */
+export async function motoCommand(): Promise<readonly [string, ...string[]]> {
+  return [join(await built(MOTO), 'bin', 'python'), '-m', 'moto.server'];
 }
 
 /** The program of `tuftool`; builds it on first use. */

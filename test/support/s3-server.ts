@@ -158,7 +158,7 @@ async function launch(kind: S3ServerKind, binary: string): Promise<S3Server> {
   });
   await log.close();
   child.unref();
-  const watchdog = watch(child, directory);
+  const watchdog = watchServer(child, directory);
   const stop = async (): Promise<void> => {
     child.kill('SIGKILL');
     await untilGone(child);
@@ -196,7 +196,7 @@ async function untilGone(child: ChildProcess): Promise<void> {
  * Kills the server and removes its folder when this process is gone, even without a chance to say so: the kernel closes the
  * pipe that the watchdog reads.
  */
-function watch(server: ChildProcess, directory: string): { dismiss(): Promise<void> } {
+export function watchServer(server: ChildProcess, directory: string): { dismiss(): Promise<void> } {
   // A server that is just being killed may still write.
   const script = 'read -r dismissed && exit; kill -KILL "$1"; until rm -rf -- "$2"; do sleep 0.1; done';
   const watchdog = spawn('sh', ['-c', script, 'sh', String(server.pid), directory], {

@@ -66,7 +66,7 @@ function signRequest({ keytype }: PublicKey, payload: Uint8Array, name: string):
 
 /** @throws GantryError `keys/signer-failed` for a key that is for something else */
 function signingKey(found: GetPublicKeyCommandOutput, name: string): PublicKey {
-  const { PublicKey: der, KeyUsage = 'unknown', KeySpec = 'unknown', SigningAlgorithms = [] } = found;
+  const { PublicKey: der, KeyUsage = 'unknown', KeySpec, SigningAlgorithms = [] } = found;
   if (KeyUsage !== 'SIGN_VERIFY') throw signerFailed(name, `its key usage is ${named(KeyUsage)}; expected SIGN_VERIFY`);
   const key = publicKeyIn(der, KeySpec, name);
   const algorithm = ALGORITHMS[key.keytype];
@@ -77,11 +77,13 @@ function signingKey(found: GetPublicKeyCommandOutput, name: string): PublicKey {
   );
 }
 
-function publicKeyIn(der: Uint8Array | undefined, kind: string, name: string): PublicKey {
+function publicKeyIn(der: Uint8Array | undefined, kind: string | undefined, name: string): PublicKey {
   try {
     return publicKeyFromKeyObject(createPublicKey({ key: Buffer.from(der ?? []), format: 'der', type: 'spki' }));
   } catch (cause) {
-    const problem = isGantryError(cause) ? `it is a key of the kind ${named(kind)}` : `its public half (${named(kind)}) cannot be read`;
+    const problem = isGantryError(cause, 'tuf/key-unsupported')
+      ? `it is a key of the kind ${named(kind ?? cause.details.keytype)}`
+      : 'its public half cannot be read';
     throw signerFailed(name, `${problem}; expected ${KINDS}`, cause);
   }
 }
