@@ -52,6 +52,8 @@ export interface AwsCall {
   readonly action: string;
   readonly profile?: string | undefined;
   readonly region: () => Promise<string>;
+  /** Where a region may come from, for whoever has set none. */
+  readonly regionFrom: string;
   /** What the service's own errors say about a key, by their names; a text ends with what should be. */
   readonly about: (error: { readonly name: string; readonly message: string; readonly region: string }) => string | undefined;
 }
@@ -76,7 +78,7 @@ async function callFailure(error: unknown, call: AwsCall): Promise<GantryError> 
     return new GantryError('keys/credentials', `${cannot}: ${credentialProblem(said, message, call.profile)}`, { name }, cause);
   }
   if (isRegionMissing(error)) {
-    return signerFailed(name, 'no region is set; expected AWS_REGION, a region in the profile, or an ARN as the id of the key', error);
+    return signerFailed(name, `no region is set; expected ${call.regionFrom}`, error);
   }
   if (message.startsWith('Region not accepted')) {
     return signerFailed(name, 'the region that is set is none; expected one like eu-west-1', error);

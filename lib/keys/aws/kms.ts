@@ -34,6 +34,7 @@ export async function openKmsSigner(url: string, { name }: Pick<SignerAccess, 'n
     action,
     profile,
     region: async () => client.config.region(),
+    regionFrom: 'AWS_REGION, a region in the profile, or an ARN as the id of the key',
     about,
   });
   try {

@@ -87,6 +87,7 @@ async function withParameters<T>(url: string, name: string, work: (parameters: P
     action,
     profile,
     region: async () => client.config.region(),
+    regionFrom: 'AWS_REGION, or a region in the profile',
     about,
   });
   try {
