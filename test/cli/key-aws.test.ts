@@ -3,39 +3,11 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { keyIdOf, publicKeyFromKeyObject } from '../../lib/tuf/key.ts';
-import { awsEnvironment } from '../support/aws.ts';
-import { ADD, cliWorkspace, gantry, type CliResult } from '../support/cli.ts';
-import { startFakeAws, type FakeAws } from '../support/fake-aws.ts';
+import { awsScene as scene, AWS_SECRET as SECRET, expectDone, REGION } from '../support/aws-scene.ts';
+import { ADD } from '../support/cli.ts';
 import { requireTool } from '../support/tools.ts';
-
-const REGION = 'eu-west-1';
-const SECRET = 'wJalrXUtnFEMI/K7MDENG/secret';
-
-interface Scene {
-  readonly aws: FakeAws;
-  readonly workspace: string;
-  readonly run: (...args: readonly string[]) => Promise<CliResult>;
-}
-
-async function scene(t: TestContext): Promise<Scene> {
-  const aws = await startFakeAws(t);
-  const { workspace } = await cliWorkspace(t);
-  const env = {
-    ...awsEnvironment({ accessKeyId: 'AKIAFAKE', secretAccessKey: SECRET }),
-    AWS_REGION: REGION,
-    AWS_ENDPOINT_URL_KMS: aws.endpoint,
-    AWS_ENDPOINT_URL_SSM: aws.endpoint,
-  };
-  return { aws, workspace, run: async (...args) => gantry(args, { cwd: workspace, env }) };
-}
-
-async function expectDone(running: Promise<CliResult>): Promise<string> {
-  const { code, stdout, stderr } = await running;
-  assert.equal(code, 0, stderr);
-  return stdout;
-}
 
 test('a repository is published whose snapshot and timestamp a key in KMS signs, and whose targets one in an SSM parameter', async (t) => {
   if (!requireTool(t, 'openssl')) return;
