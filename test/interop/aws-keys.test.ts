@@ -1,13 +1,26 @@
-/** What keys in AWS KMS sign, a digest with a salt as long as it is, every foreign client reads. */
+/** What keys in AWS KMS sign, a digest with a salt as long as it is, every foreign client reads; and tuftool finds the same keys by our URLs. */
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { writeSsmKey } from '../../lib/keys/aws/ssm.ts';
+import { openReference } from '../../lib/keys/reference.ts';
 import { startStaticServer, type StaticServer } from '../../lib/server/static-server.ts';
+import { canonicalBytesAsRead } from '../../lib/tuf/canonical.ts';
+import { keyContentOf, keyIdOf } from '../../lib/tuf/key.ts';
+import { verifySignature } from '../../lib/tuf/signature.ts';
+import type { PublicKey, Signature } from '../../lib/tuf/types.ts';
+import { useAwsEnvironment } from '../support/aws.ts';
 import { awsScene, expectDone, REGION } from '../support/aws-scene.ts';
 import { ADD } from '../support/cli.ts';
-import { PEER_NAMES, readWithPeer, skipReason } from '../support/peers.ts';
+import { temporaryDirectory } from '../support/engineer.ts';
+import { PEER_NAMES, readWithPeer, skipReason, tuftool } from '../support/peers.ts';
+import { accessOf } from '../support/signer-access.ts';
+
+const runFile = promisify(execFile);
 
 const cleanups: (() => Promise<void> | void)[] = [];
 let directory: string;
@@ -48,4 +61,48 @@ for (const peer of PEER_NAMES) {
     assert.equal(report.root, 2);
     assert.ok(report.downloaded.includes('manifest.json'));
   });
+}
+
+test(
+  'tuftool signs with the keys that openReference() opens by the same URLs, those that writeSsmKey() wrote among them',
+  { skip: await skipReason('tough 0.24') },
+  async (t) => {
+    const { aws, env } = await awsScene(t);
+    const rsa = (): KeyObject => generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+    aws.keys.set(`${REGION} alias/os`, { privateKey: rsa(), spec: 'RSA_2048' });
+    aws.parameters.set(`${REGION} /os/pkcs1`, { value: String(rsa().export({ format: 'pem', type: 'pkcs1' })), type: 'SecureString' });
+    useAwsEnvironment(env);
+    const urls = ['aws-kms:///alias/os', 'aws-ssm:///os/pkcs1', 'aws-ssm:///os/ours?kms-key-id=alias/os'] as const;
+    await writeSsmKey(urls[2], rsa(), accessOf());
+
+    const cwd = await temporaryDirectory(t);
+    const program = await tuftool();
+    const run = async (verb: string, ...args: readonly string[]): Promise<unknown> =>
+      runFile(program, ['root', verb, 'root.json', ...args], { cwd, env: { ...process.env, ...env } });
+    await run('init');
+    await run('expire', 'in 52 weeks');
+    const roles = ['root', 'targets', 'snapshot', 'timestamp'];
+    for (const url of urls) await run('add-key', '-k', url, ...roles.flatMap((role) => ['--role', role]));
+    for (const role of roles) await run('set-threshold', role, String(urls.length));
+    await run('sign', ...urls.flatMap((url) => ['-k', url]));
+
+    const { signed, signatures } = parseSigned(await readFile(join(cwd, 'root.json')));
+    const found = new Map(signatures.map((signature) => [keyContentOf(signed.keys[signature.keyid] ?? assert.fail()), signature]));
+    assert.equal(found.size, urls.length);
+    for (const url of urls) {
+      const { key } = await openReference(url, accessOf());
+      const signature = found.get(keyContentOf(key)) ?? assert.fail(`${url} is another key to tuftool`);
+      assert.ok(verifySignature(key, { ...signature, keyid: keyIdOf(key) }, canonicalBytesAsRead(signed)));
+    }
+  },
+);
+
+interface SignedRoot {
+  readonly signed: { readonly keys: Readonly<Record<string, PublicKey>> };
+  readonly signatures: readonly Signature[];
+}
+
+function parseSigned(bytes: Uint8Array): SignedRoot {
+  // tuftool wrote it.
+  return JSON.parse(Buffer.from(bytes).toString('utf8')) as SignedRoot;
 }

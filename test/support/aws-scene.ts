@@ -11,6 +11,7 @@ export const AWS_SECRET = 'wJalrXUtnFEMI/K7MDENG/secret';
 interface AwsScene {
   readonly aws: FakeAws;
   readonly workspace: string;
+  readonly env: Readonly<Record<string, string>>;
   readonly run: (...args: readonly string[]) => Promise<CliResult>;
 }
 
@@ -23,7 +24,7 @@ export async function awsScene(t: Cleanup): Promise<AwsScene> {
     AWS_ENDPOINT_URL_KMS: aws.endpoint,
     AWS_ENDPOINT_URL_SSM: aws.endpoint,
   };
-  return { aws, workspace, run: async (...args) => gantry(args, { cwd: workspace, env }) };
+  return { aws, workspace, env, run: async (...args) => gantry(args, { cwd: workspace, env }) };
 }
 
 export async function expectDone(running: Promise<CliResult>): Promise<string> {
