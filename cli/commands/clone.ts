@@ -1,10 +1,10 @@
 import type { Clone, CloneSelection } from '../../lib/publish/clone.ts';
-import type { CloneTrust } from '../../lib/publish/clone-roots.ts';
 import type { RepositoryName } from '../../lib/workspace/config.ts';
 import type { Context } from '../context.ts';
 import { authoritiesOf } from '../host.ts';
 import { caOption, dryRunOption, isSet, listOf, numberOption, pathOf, textOption } from '../options.ts';
 import type { CommandSpec, OptionValues, Outcome } from '../program.ts';
+import { refuse, repositoryIn, trustOf, trustOptions } from '../trust.ts';
 import { count, formatBytes } from '../ui/format.ts';
 import { paintResult, sign } from '../ui/style.ts';
 
@@ -18,9 +18,7 @@ export const clone: CommandSpec = {
   description:
     'Copies metadata byte for byte and the targets, as VARIANT/ARCH/ and targets/. It can be stopped anywhere, and run again: that fetches what is missing or new. The copy can be served at any moment.',
   options: [
-    { flags: '--root <file>', description: 'the root that is trusted: any N.root.json' },
-    { flags: '--root-sha256 <hex>', description: 'the SHA-256 of the root that is trusted, which the repository has' },
-    { flags: '--trust-first-root', description: 'believe whatever 1.root.json the repository has' },
+    ...trustOptions,
     { flags: '--variant <name>', description: 'its variant (default: the folder before the last one in the URL)' },
     { flags: '--arch <name>', description: 'its architecture (default: the last folder in the URL)' },
     { flags: '--targets-url <url>', description: 'where targets are (default: ../../targets/ from the metadata)' },
@@ -38,7 +36,7 @@ export const clone: CommandSpec = {
   ],
   async run(context, [url = '', directory = ''], options) {
     const selection = await selectionOf(options);
-    const trust = await trustOf(context, options);
+    const trust = await trustOf(context, options, 'clone');
     const repository = await repositoryIn(url, options);
     const { cloneRepository } = await import('../../lib/publish/clone.ts');
     const { findRoots } = await import('../../lib/publish/clone-roots.ts');
@@ -122,11 +120,6 @@ function copiedLines(
   ];
 }
 
-async function refuse(option: string, problem: string): Promise<never> {
-  const { GantryError } = await import('../../lib/errors.ts');
-  throw new GantryError('usage/option', problem, { option });
-}
-
 async function selectionOf(options: OptionValues): Promise<CloneSelection> {
   const [versions, globs] = [listOf(options, 'release'), listOf(options, 'target')];
   const isPart = versions.length + globs.length > 0;
@@ -136,41 +129,4 @@ async function selectionOf(options: OptionValues): Promise<CloneSelection> {
     '--metadata-only',
     'Cannot use --metadata-only together with --release or --target: it copies no targets; expected one of them',
   );
-}
-
-async function trustOf(context: Context, options: OptionValues): Promise<CloneTrust> {
-  const [root, digest] = [textOption(options, 'root'), textOption(options, 'rootSha256')];
-  const given = [root, digest].filter((one) => one !== undefined).length + (isSet(options, 'trustFirstRoot') ? 1 : 0);
-  if (given !== 1) {
-    return refuse(
-      '--root',
-      `Cannot clone without knowing whom to believe: ${given} of --root, --root-sha256 and --trust-first-root are given; expected one`,
-    );
-  }
-  if (root !== undefined) {
-    const { readWholeFile } = await import('../../lib/files/read.ts');
-    return { kind: 'root', bytes: await readWholeFile(pathOf(context, root), { maxBytes: 512_000 }) };
-  }
-  if (digest === undefined) return { kind: 'first-use' };
-  const { isSha256Hex } = await import('../../lib/tuf/hash.ts');
-  const sha256 = digest.toLowerCase();
-  if (isSha256Hex(sha256)) return { kind: 'digest', sha256 };
-  const { quote } = await import('../../lib/errors.ts');
-  return refuse('--root-sha256', `Cannot use --root-sha256 ${quote(digest)}: expected 64 hexadecimal digits`);
-}
-
-/** As the published layout has it: `…/VARIANT/ARCH/timestamp.json`. */
-async function repositoryIn(url: string, options: OptionValues): Promise<RepositoryName> {
-  const { placeUrl } = await import('../../lib/client/folder-url.ts');
-  const { checkName } = await import('../../lib/release/names.ts');
-  const folders = placeUrl(url)
-    .pathname.split('/')
-    .filter((part) => part !== '')
-    .map(decodeURIComponent);
-  const variant = textOption(options, 'variant') ?? folders.at(-2);
-  const arch = textOption(options, 'arch') ?? folders.at(-1);
-  if (variant === undefined || arch === undefined) {
-    return refuse('--variant', 'Cannot tell the variant and the architecture by the URL; expected --variant and --arch');
-  }
-  return { variant: checkName('variant', variant), arch: checkName('arch', arch) };
 }

@@ -13,6 +13,7 @@ import { explain } from './explain.ts';
 import { gc } from './gc.ts';
 import { draft } from './draft.ts';
 import { image } from './image.ts';
+import { importRepository } from './import.ts';
 import { init } from './init.ts';
 import { key } from './key.ts';
 import { lint } from './lint.ts';
@@ -54,6 +55,7 @@ export const commands: readonly CommandSpec[] = [
   verify,
   download,
   clone,
+  importRepository,
   bundle,
   completion,
 ];

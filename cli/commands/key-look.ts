@@ -16,10 +16,11 @@ export const list: CommandSpec = {
     const keysDirectory = await keysDirectoryOf(context, options, workspace);
     const { isAtHand, listKeyFiles } = await import('../../lib/keys/key-file.ts');
     const { namedKeys } = await import('../../lib/workspace/key-ring.ts');
-    const files = new Map((await listKeyFiles(keysDirectory)).filter(isAtHand).map((file) => [file.keyId, file]));
-    const keys = (await namedKeys(workspace)).map(({ name, key: { keytype }, keyId }) => {
-      const file = files.get(keyId);
-      return { name, type: keytype, keyId, atHand: file !== undefined, encrypted: file?.encrypted, reference: file?.reference };
+    const { keyContentOf } = await import('../../lib/tuf/key.ts');
+    const files = new Map((await listKeyFiles(keysDirectory)).filter(isAtHand).map((file) => [keyContentOf(file.key), file]));
+    const keys = (await namedKeys(workspace)).map(({ name, key, keyId }) => {
+      const file = files.get(keyContentOf(key));
+      return { name, type: key.keytype, keyId, atHand: file !== undefined, encrypted: file?.encrypted, reference: file?.reference };
     });
     return {
       json: { keysDirectory, keys },

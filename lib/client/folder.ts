@@ -13,8 +13,11 @@ import { GantryError, isGantryError, quote } from '../errors.ts';
 import { fromSystemError } from '../files/read.ts';
 import type { Locate } from './local-transport.ts';
 
+/** Whether a link may lead out of the folders: `tuftool create` makes links of target files, and what comes is verified all the same. */
+export type Links = 'inside' | 'anywhere';
+
 /** @param folders `file:` URLs that end with a slash */
-export function locateInFolders(folders: readonly URL[]): Locate {
+export function locateInFolders(folders: readonly URL[], links: Links = 'inside'): Locate {
   return async (url) => {
     const folder = folders.find(({ pathname }) => url.pathname.startsWith(pathname));
     const name = folder === undefined ? undefined : nameBelow(url, folder);
@@ -26,6 +29,7 @@ export function locateInFolders(folders: readonly URL[]): Locate {
       await refuseNoFolder(base);
       return undefined;
     }
+    if (links === 'anywhere') return real;
     const bases = await Promise.all(folders.map(async (each) => resolved(fileURLToPath(each))));
     if (bases.some((each) => each !== undefined && isInside(real, each))) return real;
     throw new GantryError(

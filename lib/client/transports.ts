@@ -5,7 +5,7 @@
 import { createHttpClient, type HttpClient, type HttpOptions } from '../http/request.ts';
 import { openBundle } from './bundle.ts';
 import { placeUrl, TARGETS_FROM_METADATA } from './folder-url.ts';
-import { locateInFolders } from './folder.ts';
+import { locateInFolders, type Links } from './folder.ts';
 import { localTransport } from './local-transport.ts';
 import type { Mirror } from './mirrors.ts';
 
@@ -39,17 +39,17 @@ export async function sourceOf(options: PlaceOptions | { readonly bundle: string
   return { places, http: options.transport ?? transportFor(places, options) };
 }
 
-function placeOf({ metadataUrl: given, targetsUrl }: MirrorUrls): Mirror {
+export function placeOf({ metadataUrl: given, targetsUrl }: MirrorUrls): Mirror {
   const metadataUrl = placeUrl(given);
   return { metadataUrl, targetsUrl: targetsUrl === undefined ? new URL(TARGETS_FROM_METADATA, metadataUrl) : placeUrl(targetsUrl) };
 }
 
 /** What answers for these places. @throws GantryError `http/bad-setting` */
-export function transportFor(places: readonly Mirror[], options: HttpOptions): HttpClient {
+export function transportFor(places: readonly Mirror[], options: HttpOptions, links: Links = 'inside'): HttpClient {
   const urls = places.flatMap(({ metadataUrl, targetsUrl }) => [metadataUrl, targetsUrl]);
   const folders = urls.filter(isLocal);
   if (folders.length === 0) return createHttpClient(options);
-  const local = localTransport(locateInFolders(folders));
+  const local = localTransport(locateInFolders(folders, links));
   return folders.length === urls.length ? local : either(local, createHttpClient(options));
 }
 

@@ -19,6 +19,7 @@ import { makeFolders, writeFileAtomic } from '../files/atomic.ts';
 import { linkOrCopy } from '../files/link.ts';
 import { withLock } from '../files/lock.ts';
 import { openStableFile, readWholeFile } from '../files/read.ts';
+import type { HttpClient } from '../http/request.ts';
 import { imageTargetsOf } from '../release/image-targets.ts';
 import { emptyManifest } from '../release/manifest.ts';
 import { MANIFEST_PATH } from '../repository/draft.ts';
@@ -49,6 +50,10 @@ export interface CloneOptions {
   readonly concurrency: number;
   readonly signal: AbortSignal;
   readonly mode: 'copy' | 'dry-run';
+  /** Where bytes come from; by default a server or a folder, as the URLs say. */
+  readonly transport?: HttpClient;
+  /** By which expiry is judged; now by default. */
+  readonly now?: () => Date;
   readonly onNotice?: (notice: string) => void;
   readonly onProgress?: (bytes: number, totalBytes: number) => void;
 }

@@ -156,7 +156,8 @@ function fileId([path, { hashes }]: readonly [string, TargetFile]): string {
   return `${hashes.sha256} ${path}`;
 }
 
-function filesOf(path: string, file: TargetFile, bytes: Uint8Array | undefined): readonly PlannedWrite[] {
+/** A target file under each of its published names. */
+export function filesOf(path: string, file: TargetFile, bytes?: Uint8Array): readonly PlannedWrite[] {
   return TargetPath.parse(path)
     .publishedNames(file.hashes.sha256)
     .map((name) => ({
@@ -194,7 +195,7 @@ function roleWrites(live: LiveState, signed: SignedRepository): readonly Planned
   ];
 }
 
-function roleWrite(
+export function roleWrite(
   { variant, arch }: RepositoryName,
   kind: PlannedWrite['kind'],
   file: string,

@@ -94,13 +94,17 @@ export async function openSigning(options: SigningOptions): Promise<Signing> {
       const open = requests.filter(({ missing }) => missing.length > 0);
       if (open.length === 0) return requests.map(() => COMPLETE);
       shown.views.forEach(refuseUnexplained);
-      const mine = [...new Set(open.flatMap(({ candidates }) => candidates))].filter((keyId) => ring.keyIds.has(keyId));
+      const keys = Object.assign({}, ...open.map((request) => request.keys)) as SigningRequest['keys'];
+      const mine = [...new Set(open.flatMap(({ candidates }) => candidates))].filter((keyId) => {
+        const key = keys[keyId];
+        return key !== undefined && ring.has(key);
+      });
       const isWanted =
         order === 'follows' || options.ask === undefined || (await options.ask({ ...shown, mine, invited: mine.filter(isNewcomer) }));
       const signatures = new Map(open.map((request) => [request, new Set<KeyId>()]));
       for (const keyId of isWanted ? mine : []) {
         for (const request of open.filter(({ candidates }) => candidates.includes(keyId))) {
-          const signature = failures.has(keyId) ? undefined : await signWith(ring, keyId, request.payload, failures);
+          const signature = failures.has(keyId) ? undefined : await signWith(ring, keyId, request, failures);
           if (signature === undefined) break;
           await keep(signature, request);
           signatures.get(request)?.add(keyId);
@@ -127,11 +131,14 @@ export async function openSigning(options: SigningOptions): Promise<Signing> {
 async function signWith(
   ring: KeyRing,
   keyId: KeyId,
-  payload: Uint8Array,
+  { payload, keys }: SigningRequest,
   failures: Map<KeyId, GantryError>,
 ): Promise<Signature | undefined> {
+  const key = keys[keyId];
+  if (key === undefined) return undefined;
   try {
-    return await (await ring.open(keyId)).sign(payload);
+    // Under the id that the role lists.
+    return { ...(await (await ring.open(key)).sign(payload)), keyid: keyId };
   } catch (error) {
     if (!isGantryError(error) || !KEY_FAILURES.test(error.code)) throw error;
     failures.set(keyId, error);

@@ -25,6 +25,8 @@ export interface SigningRequest {
   readonly payload: Uint8Array;
   /** Keys that may sign and have not. */
   readonly candidates: readonly KeyId[];
+  /** What they are. */
+  readonly keys: Readonly<Record<KeyId, PublicKey>>;
   /** One entry for each threshold that is still short; empty when the role is complete. */
   readonly missing: readonly MissingSignatures[];
 }
@@ -48,6 +50,7 @@ export function requestFor(envelope: Envelope, authorities: readonly Authority[]
     version: envelope.signed.version,
     payload: signingPayload(envelope.signed),
     candidates: [...candidates],
+    keys: Object.assign({}, ...authorities.map(({ keys }) => keys)),
     missing,
   };
 }

@@ -24,7 +24,7 @@ export async function checkKeys(options: KeyRingOptions): Promise<readonly Check
     for (const file of files) {
       try {
         // No role is such text, whatever it says.
-        await (await ring.open(file.keyId)).sign(Buffer.concat([Buffer.from('gantry key check '), randomBytes(16)]));
+        await (await ring.open(file.key)).sign(Buffer.concat([Buffer.from('gantry key check '), randomBytes(16)]));
         checked.push({ file });
       } catch (problem) {
         if (!isGantryError(problem) || isGantryError(problem, 'aborted')) throw problem;

@@ -8,7 +8,7 @@ import { checkKeyName, importKeyFile, readPublicKeyFile, writeSignerFile, type K
 import { isKeyReference, openReference } from '../keys/reference.ts';
 import { keyContentOf, keyIdOf } from '../tuf/key.ts';
 import type { KeyId, PublicKey } from '../tuf/types.ts';
-import { accessTo, namedKeys, publicKeyPath, rememberKey, type KeyRingOptions } from './key-ring.ts';
+import { accessTo, namedKeys, publicKeyNamed, publicKeyPath, rememberKey, type KeyRingOptions } from './key-ring.ts';
 import type { Workspace } from './workspace.ts';
 
 export interface ImportOptions extends KeyRingOptions {
@@ -30,6 +30,12 @@ export interface ImportedKey {
  */
 export async function importKey(workspace: Workspace, name: string, source: string, options: ImportOptions): Promise<ImportedKey> {
   checkKeyName(name);
+  const imported = await importOne(workspace, name, source, options);
+  // A root may list it under another id than its file has.
+  return { ...imported, keyId: (await publicKeyNamed(workspace, name)).keyId };
+}
+
+async function importOne(workspace: Workspace, name: string, source: string, options: ImportOptions): Promise<ImportedKey> {
   if (isKeyReference(source)) return importReference(workspace, name, source, options);
   const publicKey = await publicKeyIn(source);
   if (publicKey !== undefined) {

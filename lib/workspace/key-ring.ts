@@ -11,8 +11,9 @@ import { isAtHand, listKeyFiles, openKeyFile, readPublicKeyFile, type KeyFile } 
 import { passphraseFrom, PIN, type PassphraseSource } from '../keys/passphrase.ts';
 import { openReference } from '../keys/reference.ts';
 import type { Signer } from '../keys/signer.ts';
-import { keyIdOf, publicKeyToPem } from '../tuf/key.ts';
+import { keyContentOf, keyIdOf, publicKeyToPem } from '../tuf/key.ts';
 import type { KeyId, PublicKey } from '../tuf/types.ts';
+import { readRootChain } from './root-files.ts';
 import type { Workspace } from './workspace.ts';
 
 /** A public key that the workspace knows by a name. */
@@ -48,16 +49,32 @@ export async function publicKeyNamed(workspace: Workspace, name: string): Promis
   const path = publicKeyPath(workspace, name);
   try {
     const key = await readPublicKeyFile(path);
-    return { name, key, keyId: keyIdOf(key) };
+    return { name, key, keyId: keyIdOf(key), ...(await listedKeys(workspace)).get(keyContentOf(key)) };
   } catch (cause) {
     if (!isGantryError(cause, 'files/missing')) throw cause;
     throw new GantryError('keys/missing', `Cannot find the key ${quote(name)}: there is no ${quote(path)}`, { name, path }, { cause });
   }
 }
 
-/** Every public key of the workspace. */
+/** Every public key of the workspace; those that its newest root lists, as they stand there. */
 export async function namedKeys(workspace: Workspace): Promise<readonly NamedKey[]> {
-  return listKeyFiles(publicFolder(workspace));
+  const files = await listKeyFiles(publicFolder(workspace));
+  const listed = await listedKeys(workspace);
+  return files.map(({ name, key, keyId }) => ({ name, key, keyId, ...listed.get(keyContentOf(key)) }));
+}
+
+/** By what they are. */
+async function listedKeys(workspace: Workspace): Promise<ReadonlyMap<string, Pick<NamedKey, 'key' | 'keyId'>>> {
+  const { keys = {} } = (await readRootChain(workspace))?.latest.role ?? {};
+  // The members of the record are key ids by its type.
+  return new Map(Object.entries(keys).map(([keyId, key]) => [keyContentOf(key), { keyId: keyId as KeyId, key }]));
+}
+
+/** Of the keys whose private halves can be reached: their ids, and those that the workspace's root gives them. */
+export async function keyIdsAtHand(keysDirectory: string, workspace: Workspace | undefined): Promise<ReadonlySet<KeyId>> {
+  const files = (await listKeyFiles(keysDirectory)).filter(isAtHand);
+  const listed = workspace === undefined ? new Map<string, Pick<NamedKey, 'keyId'>>() : await listedKeys(workspace);
+  return new Set(files.flatMap(({ keyId, key }) => [keyId, listed.get(keyContentOf(key))?.keyId ?? keyId]));
 }
 
 export interface KeyRingOptions {
@@ -73,11 +90,16 @@ export interface KeyRingOptions {
   readonly signers?: readonly string[];
 }
 
-/** The private keys that one person can use from here. */
+/**
+ * The private keys that one person can use from here.
+ *
+ * They are found by what they are, and not by key id: tuftool writes RSA keys without their last line end, which gives them another id
+ * than their files have by themselves.
+ */
 export interface KeyRing {
-  readonly keyIds: ReadonlySet<KeyId>;
+  has(key: PublicKey): boolean;
   /** Nothing is decrypted or asked for before; each key is opened once. @throws GantryError `keys/…`, `files/…` */
-  open(keyId: KeyId): Promise<Signer>;
+  open(key: PublicKey): Promise<Signer>;
   close(): Promise<void>;
 }
 
@@ -86,21 +108,22 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
   const { keysDirectory, only, signers = [] } = options;
   const files = (await listKeyFiles(keysDirectory)).filter(isAtHand);
   for (const name of only ?? []) refuseUnknown(name, files, keysDirectory);
-  const wanted = new Map(files.filter(({ name }) => only?.includes(name) ?? true).map((file) => [file.keyId, file]));
-  const opened = new Map<KeyId, Signer>();
+  const wanted = new Map(files.filter(({ name }) => only?.includes(name) ?? true).map((file) => [keyContentOf(file.key), file]));
+  const opened = new Map<string, Signer>();
   for (const url of signers) {
     const signer = await openReference(url, accessTo(url, options));
-    opened.set(signer.keyId, signer);
+    opened.set(keyContentOf(signer.key), signer);
   }
   return {
-    keyIds: new Set([...wanted.keys(), ...opened.keys()]),
-    async open(keyId) {
-      const known = opened.get(keyId);
+    has: (key) => opened.has(keyContentOf(key)) || wanted.has(keyContentOf(key)),
+    async open(key) {
+      const content = keyContentOf(key);
+      const known = opened.get(content);
       if (known !== undefined) return known;
-      const file = wanted.get(keyId);
-      if (file === undefined) throw new RangeError(`no key ${keyId} is at hand`);
+      const file = wanted.get(content);
+      if (file === undefined) throw new RangeError(`the key ${content} is not at hand`);
       const signer = await openFile(file, options);
-      opened.set(keyId, signer);
+      opened.set(content, signer);
       return signer;
     },
     async close() {

@@ -23,6 +23,13 @@ const NEXT = 'gantry release add 1.2.0 --boot boot.img --root root.img --hash ha
 const SIGN_AND_PUBLISH = 'gantry sign && gantry publish';
 const RECALL = 'gantry release recall 1.2.0 --to 1.1.0';
 
+/** What was published lies where tuftool leaves it, with its keys; the workspace and the keys directory know nothing of it. */
+const LIKE_TUFTOOL = [
+  'mkdir old && mv public/metal/x86_64 old/metadata && mv public/targets old/targets && mv 1.root.json old/root.json',
+  'mv ../config/gantry/keys/my-os/*.pem old/ && rm old/*.pub.pem',
+  'rm -r public keys .gantry',
+].join('\n');
+
 type Situation =
   | 'empty'
   | 'workspace'
@@ -32,6 +39,7 @@ type Situation =
   | 'served'
   | 'host'
   | 'agent'
+  | 'tuftool'
   | 'released'
   | 'rollout'
   | 'rolling'
@@ -47,6 +55,7 @@ const BEFORE: Readonly<Record<Situation, readonly string[]>> = {
   served: [KEYS, ROOT_INIT, RELEASE],
   host: [KEYS, ROOT_INIT, RELEASE],
   agent: [KEYS, ROOT_INIT],
+  tuftool: [KEYS, ROOT_INIT, RELEASE, LIKE_TUFTOOL],
   released: [KEYS, ROOT_INIT, FIRST],
   rollout: [KEYS, ROOT_INIT, FIRST, NEXT],
   rolling: [KEYS, ROOT_INIT, FIRST, NEXT, SIGN_AND_PUBLISH],

@@ -94,6 +94,11 @@ const RUNS: Readonly<
   download: { args: ({ url, target }) => [url, target, '--root', '1.root.json', '--output', 'downloaded'] },
   'clone --dry-run': { args: ({ url }) => [url, '../copy', '--root', '1.root.json'] },
   clone: { args: ({ url }) => [url, '../copy', '--root', '1.root.json'] },
+  'import --dry-run': {
+    first: [['init', '../taken', '--variant', 'metal', '--arch', 'x86_64', '--store', '../taken-public']],
+    args: ({ url }) => [url, '--root', '1.root.json', '-C', '../taken'],
+  },
+  import: { args: ({ url }) => [url, '--root', '1.root.json', '-C', '../taken'] },
   'release path': {
     first: [['release', 'add', '1.1.0', ...IMAGES, '--wave-policy', 'default-waves'], ['sign'], ['publish']],
     args: () => ['1.0.0', '1.1.0'],

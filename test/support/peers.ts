@@ -169,7 +169,7 @@ const LINTERS: Readonly<Record<LinterName, Recipe>> = {
 /** `python`: one that has Prometheus's own parser. */
 export type LinterName = 'python' | 'actionlint' | 'cfn-lint' | 'check-jsonschema';
 
-type ProgramName = 'chrono' | 'lz4' | 'moto';
+type ProgramName = 'chrono' | 'lz4' | 'moto' | 'tuftool';
 
 interface Reader {
   readonly recipe?: Recipe;
@@ -205,6 +205,7 @@ function recipeOf(name: PeerName | LinterName | ProgramName): Recipe | undefined
   if (name === 'chrono') return CHRONO;
   if (name === 'lz4') return LZ4;
   if (name === 'moto') return MOTO;
+  if (name === 'tuftool') return TUFTOOL;
   if (name === 'python' || name === 'actionlint' || name === 'cfn-lint' || name === 'check-jsonschema') return LINTERS[name];
   return READERS[name].recipe;
 }
