@@ -10,8 +10,21 @@ import { table } from '../ui/table.ts';
 export const list: CommandSpec = {
   name: 'list',
   summary: 'show the keys of the workspace, and where their private halves are',
-  options: [keysDirOption],
+  description:
+    'With --pkcs11, shows the tokens of this machine instead, and the keys in them that are visible without a PIN, each with its URL for gantry key import.',
+  options: [
+    keysDirOption,
+    {
+      flags: '--pkcs11 [library]',
+      description: 'show the tokens that a PKCS#11 library knows (default: GANTRY_PKCS11_MODULE, or the usual places)',
+    },
+  ],
+  examples: ['gantry key list', 'gantry key list --pkcs11', 'gantry key list --pkcs11 /usr/lib/softhsm/libsofthsm2.so'],
   async run(context, _, options) {
+    if (options['pkcs11'] !== undefined) {
+      const { listTokens } = await import('../tokens.ts');
+      return listTokens(context, textOption(options, 'pkcs11'));
+    }
     const workspace = await openWorkspaceOnly(context, options);
     const keysDirectory = await keysDirectoryOf(context, options, workspace);
     const { isAtHand, listKeyFiles } = await import('../../lib/keys/key-file.ts');

@@ -2,7 +2,7 @@
 import type { Context } from '../context.ts';
 import type { PassphraseSource } from '../../lib/keys/passphrase.ts';
 import type { ImportedKey } from '../../lib/workspace/import-key.ts';
-import { isSet, keyOptions, pathOf, secretOptions, textOption } from '../options.ts';
+import { isSet, pathOf, secretOptions, textOption } from '../options.ts';
 import type { CommandSpec, OptionValues } from '../program.ts';
 import { keysDirectoryOf, openKeySession, openWorkspaceOnly, passphraseSources } from '../session.ts';
 import { shortId } from '../ui/format.ts';
@@ -15,16 +15,23 @@ export const generate: CommandSpec = {
   description:
     'Makes private keys in --keys-dir and tells the workspace their public halves (keys/NAME.pub.pem). One passphrase is asked for the batch; openssl pkey opens the files.',
   options: [
+    { flags: '--pkcs11 <url>', description: 'make the key in this token, where it stays: pkcs11:token=LABEL (docs/keys.md)' },
     { flags: '--type <type>', description: 'kind of key', default: 'ed25519', choices: ['ed25519', 'ecdsa', 'rsa'] },
     { flags: '--unencrypted', description: 'write the private keys as they are: only for tests and machines that are vaults themselves' },
-    ...keyOptions,
+    ...secretOptions,
   ],
   examples: [
     'gantry key generate root-a root-b root-c targets online',
+    "gantry key generate root-d --type ecdsa --pkcs11 'pkcs11:token=release'",
     'gantry key generate ci --type ecdsa --passphrase-file /run/secrets/passphrase',
   ],
   async run(context, names, options) {
     const workspace = await openWorkspaceOnly(context, options);
+    const url = textOption(options, 'pkcs11');
+    if (url !== undefined) {
+      const { makeInToken } = await import('../tokens.ts');
+      return makeInToken(context, { options, workspace, names, url });
+    }
     const keysDirectory = await keysDirectoryOf(context, options, workspace);
     const { makeKeys } = await import('../../lib/workspace/make-keys.ts');
     const passphrase = isSet(options, 'unencrypted')

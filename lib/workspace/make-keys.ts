@@ -44,7 +44,8 @@ export async function makeKeys(
   }
 }
 
-async function refuseTaken(name: string, paths: readonly string[]): Promise<void> {
+/** @throws GantryError `keys/exists` */
+export async function refuseTaken(name: string, paths: readonly string[]): Promise<void> {
   for (const path of paths) {
     if ((await stat(path).catch(() => undefined)) === undefined) continue;
     throw new GantryError('keys/exists', `Cannot make the key ${quote(name)}: ${quote(path)} exists already`, { name, path });

@@ -8,6 +8,10 @@ import { promisify } from 'node:util';
 import { startStaticServer } from '../../lib/server/static-server.ts';
 import { temporaryDirectory, writeImages } from '../support/engineer.ts';
 import { writeDiskOf } from '../support/gpt.ts';
+import { awsSceneEnvironment, REGION } from '../support/aws-scene.ts';
+import { startFakeAws } from '../support/fake-aws.ts';
+import { startSoftHsm, TOKEN_PIN } from '../support/softhsm.ts';
+import { generatePrivateKey } from '../../lib/keys/generate.ts';
 import { startAgent } from '../support/ssh-agent.ts';
 import { requireTool } from '../support/tools.ts';
 
@@ -39,6 +43,8 @@ type Situation =
   | 'served'
   | 'host'
   | 'agent'
+  | 'token'
+  | 'aws'
   | 'tuftool'
   | 'released'
   | 'rollout'
@@ -55,6 +61,8 @@ const BEFORE: Readonly<Record<Situation, readonly string[]>> = {
   served: [KEYS, ROOT_INIT, RELEASE],
   host: [KEYS, ROOT_INIT, RELEASE],
   agent: [KEYS, ROOT_INIT],
+  token: [KEYS, ROOT_INIT],
+  aws: [KEYS, ROOT_INIT, RELEASE],
   tuftool: [KEYS, ROOT_INIT, RELEASE, LIKE_TUFTOOL],
   released: [KEYS, ROOT_INIT, FIRST],
   rollout: [KEYS, ROOT_INIT, FIRST, NEXT],
@@ -150,6 +158,25 @@ async function prepare(
   return { directory, workspace: join(directory, 'my-os'), env: environment(directory) };
 }
 
+/** Who holds a key in a situation, and how it is found. */
+const HOLDERS: Readonly<Record<string, (t: TestContext) => Promise<NodeJS.ProcessEnv | undefined>>> = {
+  async agent(t) {
+    const agent = await startAgent(t);
+    await agent?.add('ana@laptop', '-t', 'ed25519');
+    return agent?.env;
+  },
+  async token(t) {
+    const hsm = await startSoftHsm(t);
+    if (hsm === undefined) return undefined;
+    return { SOFTHSM2_CONF: process.env['SOFTHSM2_CONF'], GANTRY_PIN: TOKEN_PIN, GANTRY_PKCS11_MODULE: hsm.library };
+  },
+  async aws(t) {
+    const aws = await startFakeAws(t);
+    aws.keys.set(`${REGION} alias/os-online`, { privateKey: await generatePrivateKey('ecdsa'), spec: 'ECC_NIST_P256' });
+    return awsSceneEnvironment(aws);
+  },
+};
+
 async function runShell(t: TestContext, { code, situation }: Example): Promise<void> {
   const { directory, workspace, env } = await prepare(t, situation as Situation);
   if (situation === 'empty') {
@@ -162,10 +189,11 @@ async function runShell(t: TestContext, { code, situation }: Example): Promise<v
     await shell(`${cd}\n${code.replace(/^gantry serve$/mu, 'timeout --preserve-status --signal=INT 3 gantry serve')}`, directory, env);
     return;
   }
-  if (situation === 'agent') {
-    const agent = await startAgent(t);
-    await agent?.add('ana@laptop', '-t', 'ed25519');
-    if (agent !== undefined) await shell(code, workspace, { ...env, ...agent.env });
+  const holder = HOLDERS[situation ?? ''];
+  if (holder !== undefined) {
+    const own = await holder(t);
+    // Undefined: the test is skipped by the name of what is absent.
+    if (own !== undefined) await shell(code, workspace, { ...env, ...own });
     return;
   }
   if (situation !== 'served') {

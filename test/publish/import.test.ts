@@ -61,7 +61,10 @@ test('importRepository() takes over what tuftool wrote, byte for byte, and the n
   const { clone, keys, sent, findings } = await take(workspace, store, source);
   assert.equal(clone.listed, 2);
   assert.equal(sent, 6);
-  assert.deepEqual(keys.map(({ name }) => name).toSorted(), (await namedKeys(workspace)).map(({ name }) => name));
+  assert.deepEqual(
+    keys.map(({ name }) => name).toSorted(),
+    (await namedKeys(workspace)).map(({ name }) => name),
+  );
   // What tuftool dates is not what gantry would write.
   assert.deepEqual([...new Set(findings.map(({ rule }) => rule))], ['tuf-2']);
   for (const file of ['1.root.json', '3.targets.json', '4.snapshot.json', 'timestamp.json']) {

@@ -18,13 +18,18 @@ interface AwsScene {
 export async function awsScene(t: Cleanup): Promise<AwsScene> {
   const aws = await startFakeAws(t);
   const { workspace } = await cliWorkspace(t);
-  const env = {
+  const env = awsSceneEnvironment(aws);
+  return { aws, workspace, env, run: async (...args) => gantry(args, { cwd: workspace, env }) };
+}
+
+/** What leads the commands to the fake. */
+export function awsSceneEnvironment({ endpoint }: FakeAws): Readonly<Record<string, string>> {
+  return {
     ...awsEnvironment({ accessKeyId: 'AKIAFAKE', secretAccessKey: AWS_SECRET }),
     AWS_REGION: REGION,
-    AWS_ENDPOINT_URL_KMS: aws.endpoint,
-    AWS_ENDPOINT_URL_SSM: aws.endpoint,
+    AWS_ENDPOINT_URL_KMS: endpoint,
+    AWS_ENDPOINT_URL_SSM: endpoint,
   };
-  return { aws, workspace, env, run: async (...args) => gantry(args, { cwd: workspace, env }) };
 }
 
 export async function expectDone(running: Promise<CliResult>): Promise<string> {

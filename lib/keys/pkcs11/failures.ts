@@ -130,6 +130,14 @@ export function ambiguous(reference: string, what: 'tokens' | 'keys', found: rea
   );
 }
 
+export function labelTaken(token: string, label: string): GantryError<'keys/token-exists'> {
+  return new GantryError(
+    'keys/token-exists',
+    `Cannot make the key ${quote(label)} in ${tokenNamed(token)}: it has a key by that label or id; expected a new one`,
+    { token, label },
+  );
+}
+
 export function notPermitted(reference: string, token: string): GantryError<'keys/token-not-permitted'> {
   return failure(
     'keys/token-not-permitted',

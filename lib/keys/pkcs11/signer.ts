@@ -13,11 +13,11 @@ import { verifyingSigner } from '../key-signer.ts';
 import { passphraseFrom, PIN, type PassphraseSource } from '../passphrase.ts';
 import type { Signer } from '../signer.ts';
 import { CKF } from './constants.ts';
-import { ambiguous, called, noSuchKey, notPermitted, resultOf, tokenError, unsupportedKey } from './failures.ts';
-import type { Cryptoki } from './library.ts';
+import { ambiguous, noSuchKey, notPermitted, tokenError, unsupportedKey } from './failures.ts';
 import { authenticate, logIn } from './login.ts';
 import { signingWith, type TokenSigning } from './mechanism.ts';
 import { keysIn, type FoundKey } from './objects.ts';
+import { openSession, type OpenSession } from './session.ts';
 import { openToken, type OpenToken } from './token.ts';
 import { parsePkcs11Url, type Pkcs11Reference } from './uri.ts';
 
@@ -38,36 +38,26 @@ interface Wanted {
 
 /** @param token is released when this fails, and by `close` */
 export async function signerOf(token: OpenToken, { url, reference, access }: Wanted): Promise<Signer> {
-  const { library, label, slot } = token;
-  const { cryptoki } = library;
   const what = `sign with ${quote(url)}`;
-  let session: Buffer | undefined;
-  const close = (): void => {
-    if (session !== undefined) closeSession(cryptoki, session);
-    session = undefined;
-    library.release();
-  };
+  const open = openSession(token, what, CKF.serialSession);
   try {
-    const opened = called(label, what, () => cryptoki.C_OpenSession(slot, CKF.serialSession));
-    session = opened;
     const pin = pinSource(reference, access.pin);
-    await logIn(token, opened, pin);
-    const found = called(label, what, () => pick(keysIn({ cryptoki, session: opened }, reference.id), { url, reference, label }));
+    await logIn(token, open.session, pin);
+    const found = pick(keysIn(open, reference.id), { url, reference, label: token.label });
     const key = publicKeyOf(found, url, access.expected);
-    const available = new Set(called(label, what, () => cryptoki.C_GetMechanismList(slot)));
-    const signing = signingWith(key.keytype, available);
+    const signing = signingWith(key.keytype, new Set(open.cryptoki.C_GetMechanismList(token.slot)));
     if (signing === undefined) throw unsupportedKey(url, `the token cannot sign with ${key.keytype} in the way of TUF`);
     const signer = verifyingSigner(key, async (payload) => {
       try {
-        return await rawSignature({ token, session: opened, pin, signing, found }, payload);
+        return await rawSignature({ open, pin, signing, found }, payload);
       } catch (error) {
-        throw tokenError(error, label, what);
+        throw tokenError(error, token.label, what);
       }
     });
-    return { ...signer, close: async () => close() };
+    return { ...signer, close: async () => open.close() };
   } catch (error) {
-    close();
-    throw tokenError(error, label, what);
+    open.close();
+    throw tokenError(error, token.label, what);
   }
 }
 
@@ -103,25 +93,15 @@ function publicKeyOf({ read, keytype }: FoundKey, url: string, expected: PublicK
 }
 
 interface Signing {
-  readonly token: OpenToken;
-  readonly session: Buffer;
+  readonly open: OpenSession;
   readonly pin: PassphraseSource;
   readonly signing: TokenSigning;
   readonly found: FoundKey & { readonly handle: Buffer };
 }
 
-async function rawSignature({ token, session, pin, signing, found }: Signing, payload: Uint8Array): Promise<Uint8Array> {
-  const { cryptoki } = token.library;
+async function rawSignature({ open, pin, signing, found }: Signing, payload: Uint8Array): Promise<Uint8Array> {
+  const { cryptoki, session, token } = open;
   cryptoki.C_SignInit(session, signing.mechanism, found.handle);
   if (found.alwaysAuthenticate) await authenticate(token, session, pin);
   return signing.output(await cryptoki.C_SignAsync(session, signing.input(payload), Buffer.alloc(MAX_SIGNATURE_BYTES)));
-}
-
-/** A token that was pulled out has closed its sessions itself. */
-function closeSession(cryptoki: Cryptoki, session: Buffer): void {
-  try {
-    cryptoki.C_CloseSession(session);
-  } catch (error) {
-    if (resultOf(error) === undefined) throw error;
-  }
 }

@@ -90,7 +90,7 @@ export async function openToken(
 }
 
 /** One of the usual places that does not work does not matter, unless it is the only one. */
-async function openOneOf(path: string, count: number): Promise<TokenLibrary | undefined> {
+export async function openOneOf(path: string, count: number): Promise<TokenLibrary | undefined> {
   try {
     return await openLibrary(path);
   } catch (error) {
