@@ -20,7 +20,7 @@ export const showRoot: CommandSpec = {
     const workspace = await openWorkspaceOnly(context, options);
     const { requireRootChain } = await import('../../lib/workspace/root-files.ts');
     const { spokenDigest } = await import('../../lib/tuf/spoken-digest.ts');
-    const { signingPayload } = await import('../../lib/tuf/role.ts');
+    const { signingPayload } = await import('../../lib/tuf/payload.ts');
     const { roots, latest } = await requireRootChain(workspace);
     const found = text === undefined ? latest : roots.find(({ role }) => String(role.version) === text);
     if (found === undefined) {

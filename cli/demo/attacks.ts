@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openKeySigner } from '../../lib/keys/key-file.ts';
-import { parseEnvelope, sealEnvelope, signingPayload } from '../../lib/tuf/role.ts';
+import { parseEnvelope, sealEnvelope } from '../../lib/tuf/role.ts';
+import { signingPayload } from '../../lib/tuf/payload.ts';
 import { need, paths, tamper, type Scene } from './scene.ts';
 
 function timestampPath(scene: Scene): string {

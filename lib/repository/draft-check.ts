@@ -7,7 +7,8 @@
 import { GantryError } from '../errors.ts';
 import { dateOf } from '../tuf/date.ts';
 import { assertPortable } from '../tuf/lint.ts';
-import { sealEnvelope, signingPayload } from '../tuf/role.ts';
+import { sealEnvelope } from '../tuf/role.ts';
+import { signingPayload } from '../tuf/payload.ts';
 import type { Role, Snapshot, Timestamp } from '../tuf/types.ts';
 import { draftFrom, keepsSnapshot, snapshotMeta, type Draft } from './draft.ts';
 import { draftedRole, draftedRoles } from './draft-roles.ts';

@@ -1,6 +1,6 @@
 /** A draft as people look at it before they sign: what it means, the digest to compare, who has signed and who has not. Pure. */
 import { parseManifest } from '../release/manifest.ts';
-import { signingPayload } from '../tuf/role.ts';
+import { signingPayload } from '../tuf/payload.ts';
 import { validSigners } from '../tuf/signature.ts';
 import { spokenDigest } from '../tuf/spoken-digest.ts';
 import type { Envelope, KeyId, Role, Root, TufDate } from '../tuf/types.ts';

@@ -7,7 +7,8 @@
  * - a parent that names other bytes of its child than the merged ones cannot be published, and is left out: it is drafted anew.
  */
 import { GantryError } from '../errors.ts';
-import { sealEnvelope, signingPayload } from '../tuf/role.ts';
+import { sealEnvelope } from '../tuf/role.ts';
+import { signingPayload } from '../tuf/payload.ts';
 import type { Envelope, MetaFile, Role, Signature } from '../tuf/types.ts';
 import { keepsSnapshot, type Draft, type DraftRoles } from './draft.ts';
 import { metaOf } from './trusted.ts';

@@ -1,5 +1,5 @@
 /** A draft that was overtaken, made again on top of what is live now. */
-import { signingPayload } from '../tuf/role.ts';
+import { signingPayload } from '../tuf/payload.ts';
 import { dateOf } from '../tuf/date.ts';
 import type { Envelope, Targets } from '../tuf/types.ts';
 import { advanceDraft, draftFrom, offerAfter, type Draft, type DraftRoles, type FreeVersions } from './draft.ts';

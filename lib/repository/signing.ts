@@ -6,7 +6,7 @@
  * - a key signs an envelope once: a second signature replaces the first.
  */
 import { GantryError, type MissingSignatures } from '../errors.ts';
-import { signingPayload } from '../tuf/role.ts';
+import { signingPayload } from '../tuf/payload.ts';
 import { validSigners, verifySignature } from '../tuf/signature.ts';
 import type { Envelope, KeyId, PublicKey, Role, RoleKeys, Signature } from '../tuf/types.ts';
 
@@ -33,6 +33,8 @@ export interface SigningRequest {
 
 /** What an envelope still lacks under every authority that must accept it. */
 export function requestFor(envelope: Envelope, authorities: readonly Authority[], role: string = envelope.signed._type): SigningRequest {
+  // First: it is the strictest look, and the others take its bytes.
+  const payload = signingPayload(envelope.signed);
   // A signature over other bytes than these is none: its key may sign again.
   const signed = new Set(authorities.flatMap(({ keys, roleKeys }) => validSigners(envelope, keys, roleKeys)));
   const candidates = new Set<KeyId>();
@@ -48,7 +50,7 @@ export function requestFor(envelope: Envelope, authorities: readonly Authority[]
   return {
     role,
     version: envelope.signed.version,
-    payload: signingPayload(envelope.signed),
+    payload,
     candidates: [...candidates],
     keys: Object.assign({}, ...authorities.map(({ keys }) => keys)),
     missing,

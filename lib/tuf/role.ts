@@ -8,7 +8,6 @@
  * - no bytes make it throw anything but a `GantryError`, however long or deep they are.
  */
 import { GantryError, quote } from '../errors.ts';
-import { canonicalBytes } from './canonical.ts';
 import { parseRole } from './role-shape.ts';
 import { parseKeyId } from './key.ts';
 import { isNestedDeeper, MAX_DEPTH } from './portable-json.ts';
@@ -22,15 +21,6 @@ const MAX_BYTES: Readonly<Record<TopRoleName, number>> = {
   snapshot: 16 << 20,
   targets: 64 << 20,
 };
-
-/**
- * The canonical form of the role: what a signer signs.
- *
- * @throws GantryError `tuf/malformed` for what some client would canonicalise differently
- */
-export function signingPayload(role: Role): Uint8Array {
-  return canonicalBytes(role);
-}
 
 /** @throws GantryError `tuf/not-json`, `tuf/malformed` with the path of the member, `tuf/key-unsupported` */
 export function parseEnvelope<N extends TopRoleName>(bytes: Uint8Array, name: N): Envelope<RoleByName[N]> {

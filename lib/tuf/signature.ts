@@ -6,8 +6,8 @@
  */
 import { constants, verify } from 'node:crypto';
 import { GantryError } from '../errors.ts';
-import { canonicalBytesAsRead } from './canonical.ts';
 import { keyContentOf, keyObjectOf } from './key.ts';
+import { payloadAsRead } from './payload.ts';
 import type { Envelope, KeyId, PublicKey, RoleKeys, Signature } from './types.ts';
 
 type Keys = Readonly<Record<string, PublicKey>>;
@@ -54,7 +54,7 @@ export function verifySignature(key: PublicKey, signature: Signature, payload: U
  * @throws GantryError `tuf/malformed` when the role has no canonical form
  */
 export function validSigners(envelope: Envelope, keys: Keys, roleKeys: RoleKeys): readonly KeyId[] {
-  const payload = canonicalBytesAsRead(envelope.signed);
+  const payload = payloadAsRead(envelope.signed);
   const listed = new Set(roleKeys.keyids);
   const counted = new Map<string, KeyId>();
   for (const signature of envelope.signatures) {

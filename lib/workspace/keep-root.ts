@@ -1,7 +1,7 @@
 /** A drafted root that has gained signatures: kept as a draft, or as the next link of the chain once it has enough. */
 import type { RootChain } from '../repository/root-chain.ts';
 import { finishRoot, rootRequest } from '../repository/root-draft.ts';
-import { signingPayload } from '../tuf/role.ts';
+import { signingPayload } from '../tuf/payload.ts';
 import type { Envelope, Root } from '../tuf/types.ts';
 import { removeRootDraft, saveRootChain, saveRootDraft } from './root-files.ts';
 import type { Workspace } from './workspace.ts';

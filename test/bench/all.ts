@@ -8,6 +8,7 @@ for (const name of [
   'client-lookup.ts',
   'download.ts',
   'image.ts',
+  'large-repository.ts',
   'frames.ts',
   'release.ts',
   'simulate.ts',

@@ -5,7 +5,8 @@
 import { sha256Hex } from '../../lib/tuf/hash.ts';
 import { tufDate } from '../../lib/tuf/date.ts';
 import { lintRole } from '../../lib/tuf/lint.ts';
-import { parseEnvelope, sealEnvelope, signingPayload } from '../../lib/tuf/role.ts';
+import { parseEnvelope, sealEnvelope } from '../../lib/tuf/role.ts';
+import { signingPayload } from '../../lib/tuf/payload.ts';
 import type { Targets } from '../../lib/tuf/types.ts';
 
 const PROMISE = 20;

@@ -11,7 +11,8 @@ import { STORE_URL, storeTransport } from '../../lib/publish/store-transport.ts'
 import { applyRootEdit } from '../../lib/repository/root-edit.ts';
 import type { Store } from '../../lib/store/store.ts';
 import { keyIdOf } from '../../lib/tuf/key.ts';
-import { parseEnvelope, sealEnvelope, signingPayload } from '../../lib/tuf/role.ts';
+import { parseEnvelope, sealEnvelope } from '../../lib/tuf/role.ts';
+import { signingPayload } from '../../lib/tuf/payload.ts';
 import { readRootBase, saveRootEdit } from '../../lib/workspace/edit-root.ts';
 import { METAL, engineerWithRelease, keyOf, makeKey, sign, type Engineer } from '../support/engineer.ts';
 

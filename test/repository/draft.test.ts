@@ -21,7 +21,7 @@ import { draftRoot, finishRoot } from '../../lib/repository/root-draft.ts';
 import { trustRepository, type PublishedRoles, type TrustedRepository } from '../../lib/repository/trusted.ts';
 import { emptyManifest, parseManifest, type Manifest } from '../../lib/release/manifest.ts';
 import { sha256Hex } from '../../lib/tuf/hash.ts';
-import { signingPayload } from '../../lib/tuf/role.ts';
+import { signingPayload } from '../../lib/tuf/payload.ts';
 
 const NOW = new Date('2026-01-01T00:00:00Z');
 const POLICY = parseExpiryPolicy({});

@@ -7,7 +7,8 @@ import { advanceDraft, finishDraft, type Draft } from '../../lib/repository/draf
 import { encodeDraft } from '../../lib/repository/draft-file.ts';
 import { mergeDrafts, mergeEnvelopes } from '../../lib/repository/merge.ts';
 import { draftRoot } from '../../lib/repository/root-draft.ts';
-import { sealEnvelope, signingPayload } from '../../lib/tuf/role.ts';
+import { sealEnvelope } from '../../lib/tuf/role.ts';
+import { signingPayload } from '../../lib/tuf/payload.ts';
 import type { Envelope, Root } from '../../lib/tuf/types.ts';
 import { draftScene, SCENE_METAL, SCENE_OPTIONS, secondDraft, signedBy, type DraftScene } from '../support/draft-scene.ts';
 

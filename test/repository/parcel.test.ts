@@ -7,7 +7,7 @@ import { GantryError } from '../../lib/errors.ts';
 import { DRAFT_MAX_BYTES } from '../../lib/repository/draft-file.ts';
 import { decodeParcel, encodeParcel, type RepositoryParcel } from '../../lib/repository/parcel.ts';
 import { draftRoot, specOf } from '../../lib/repository/root-draft.ts';
-import { signingPayload } from '../../lib/tuf/role.ts';
+import { signingPayload } from '../../lib/tuf/payload.ts';
 import type { Envelope, Signature, Targets } from '../../lib/tuf/types.ts';
 import { draftScene, parcelOf, SCENE_OPTIONS, secondDraft, signedBy, type DraftScene } from '../support/draft-scene.ts';
 

@@ -11,7 +11,8 @@ import { openRootChain, type RootChain } from '../../lib/repository/root-chain.t
 import { draftRoot, finishRoot, rootRequest, specOf, type RootSpec } from '../../lib/repository/root-draft.ts';
 import { applyRootEdit, rebaseRootSpec, ROOT_ROLES, type RootEdit } from '../../lib/repository/root-edit.ts';
 import { lintRole } from '../../lib/tuf/lint.ts';
-import { readSignedRole, sealEnvelope, signingPayload } from '../../lib/tuf/role.ts';
+import { readSignedRole, sealEnvelope } from '../../lib/tuf/role.ts';
+import { signingPayload } from '../../lib/tuf/payload.ts';
 import type { Envelope, PublicKey, Root } from '../../lib/tuf/types.ts';
 
 const NOW = new Date('2026-01-01T00:00:00Z');

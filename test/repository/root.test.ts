@@ -7,7 +7,8 @@ import { parseExpiryPolicy } from '../../lib/repository/expiry.ts';
 import { extendRootChain, openRootChain, type RootChain } from '../../lib/repository/root-chain.ts';
 import { draftRoot, finishRoot, rootAuthorities, rootRequest, specOf, type RootSpec } from '../../lib/repository/root-draft.ts';
 import { withSignature } from '../../lib/repository/signing.ts';
-import { readSignedRole, sealEnvelope, signingPayload } from '../../lib/tuf/role.ts';
+import { readSignedRole, sealEnvelope } from '../../lib/tuf/role.ts';
+import { signingPayload } from '../../lib/tuf/payload.ts';
 import type { Envelope, Root } from '../../lib/tuf/types.ts';
 
 const NOW = new Date('2026-01-01T00:00:00Z');

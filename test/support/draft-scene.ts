@@ -11,7 +11,7 @@ import { trustRepository, type TrustedRepository } from '../../lib/repository/tr
 import { parseManifest } from '../../lib/release/manifest.ts';
 import { emptyManifest } from '../../lib/release/manifest.ts';
 import { sha256Hex } from '../../lib/tuf/hash.ts';
-import { signingPayload } from '../../lib/tuf/role.ts';
+import { signingPayload } from '../../lib/tuf/payload.ts';
 
 export const SCENE_NOW: Date = new Date('2026-01-01T00:00:00Z');
 export const SCENE_OPTIONS: { readonly now: Date; readonly policy: ExpiryPolicy } = { now: SCENE_NOW, policy: parseExpiryPolicy({}) };

@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto';
 import { tufDate } from '../../lib/tuf/date.ts';
 import { sha256Hex } from '../../lib/tuf/hash.ts';
-import { signingPayload } from '../../lib/tuf/role.ts';
+import { signingPayload } from '../../lib/tuf/payload.ts';
 import type { Signer } from '../../lib/keys/signer.ts';
 import type { MetaFile, Role, RoleKeys, TargetFile, Targets } from '../../lib/tuf/types.ts';
 import { newSigner } from './simulator.ts';
@@ -14,9 +14,12 @@ export function targetName(index: number): string {
   return `image-${index}.img`;
 }
 
-/** @param bins a power of two up to 4,096, or 0 for one flat role */
-export async function createLargeRepository(targets: number, bins: number): Promise<ReadonlyMap<string, Uint8Array>> {
-  const signer = await newSigner();
+/**
+ * @param bins a power of two up to 4,096, or 0 for one flat role
+ * @param given signs every role; a new key by default
+ */
+export async function createLargeRepository(targets: number, bins: number, given?: Signer): Promise<ReadonlyMap<string, Uint8Array>> {
+  const signer = given ?? (await newSigner());
   const files = new Map<string, Uint8Array>();
   const meta: Record<string, MetaFile> = {};
   const put = async (name: string, file: string, role: Role): Promise<MetaFile> => {

@@ -8,7 +8,8 @@ import type { Signer } from '../../lib/keys/signer.ts';
 import { tufDate } from '../../lib/tuf/date.ts';
 import { sha256Hex } from '../../lib/tuf/hash.ts';
 import { assertPortable } from '../../lib/tuf/lint.ts';
-import { sealEnvelope, signingPayload } from '../../lib/tuf/role.ts';
+import { sealEnvelope } from '../../lib/tuf/role.ts';
+import { signingPayload } from '../../lib/tuf/payload.ts';
 import type { KeyId, PublicKey, Role, RoleKeys, Root, SignedRole, TargetFile } from '../../lib/tuf/types.ts';
 
 export interface PublishedRepository {

@@ -12,7 +12,8 @@ import { compressFrames } from '../../lib/image/zstd.ts';
 import { imageCustom } from '../../lib/release/custom.ts';
 import { tufDate } from '../../lib/tuf/date.ts';
 import { sha256Hex } from '../../lib/tuf/hash.ts';
-import { sealEnvelope, signingPayload } from '../../lib/tuf/role.ts';
+import { sealEnvelope } from '../../lib/tuf/role.ts';
+import { signingPayload } from '../../lib/tuf/payload.ts';
 import { TargetPath } from '../../lib/tuf/target-path.ts';
 import type {
   JsonObject,

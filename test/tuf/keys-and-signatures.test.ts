@@ -7,7 +7,7 @@ import { canonicalBytesAsRead } from '../../lib/tuf/canonical.ts';
 import { tufDate } from '../../lib/tuf/date.ts';
 import { keyIdOf, parseKeyId, parsePublicKey, publicKeyFromKeyObject, publicKeyFromPem, publicKeyToPem } from '../../lib/tuf/key.ts';
 import { sha256Hex } from '../../lib/tuf/hash.ts';
-import { signingPayload } from '../../lib/tuf/role.ts';
+import { signingPayload } from '../../lib/tuf/payload.ts';
 import { validSigners, verifySignature, verifyThreshold } from '../../lib/tuf/signature.ts';
 import type { Envelope, PublicKey, Timestamp } from '../../lib/tuf/types.ts';
 

@@ -7,7 +7,8 @@ import { signerFromKeyObject } from '../../lib/keys/key-signer.ts';
 import type { Signer } from '../../lib/keys/signer.ts';
 import { keyIdOf, publicKeyFromKeyObject } from '../../lib/tuf/key.ts';
 import { lintRepository, type RepositoryFiles } from '../../lib/tuf/lint.ts';
-import { readSignedRole, sealEnvelope, signingPayload } from '../../lib/tuf/role.ts';
+import { readSignedRole, sealEnvelope } from '../../lib/tuf/role.ts';
+import { signingPayload } from '../../lib/tuf/payload.ts';
 import type { Role, Root, SignedRole, Snapshot, Targets, Timestamp } from '../../lib/tuf/types.ts';
 import { assertFinds, changed, makeScene, metaOf, seal, TARGET, type Scene } from './scene.ts';
 

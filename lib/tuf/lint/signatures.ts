@@ -1,7 +1,7 @@
 /** Rules 1 and 8: signatures that every client accepts. */
 import { constants, verify, type KeyObject } from 'node:crypto';
 import { GantryError } from '../../errors.ts';
-import { canonicalBytesAsRead } from '../canonical.ts';
+import { payloadAsRead } from '../payload.ts';
 import { keyContentOf, keyObjectOf } from '../key.ts';
 import { signatureBytes, verifySignature } from '../signature.ts';
 import type { KeyId, PublicKey, RoleKeys, Signature, SignedRole } from '../types.ts';
@@ -36,7 +36,7 @@ export function lintSignatures(file: SignedRole, name: string, authorities: read
 
 function payloadOf(file: SignedRole, name: string, report: Report): Uint8Array | undefined {
   try {
-    return canonicalBytesAsRead(file.role);
+    return payloadAsRead(file.role);
   } catch (error) {
     if (!(error instanceof GantryError)) throw error;
     report(1, name, `it has no canonical form, so no signature of it can be verified: ${error.message}`);
