@@ -17,7 +17,7 @@ import { refreshTrust, type Trusted } from './trust.ts';
 import { downloadTarget, type DownloadOptions, type DownloadReport } from './download.ts';
 import { manifestBytes } from './kept-manifest.ts';
 import type { StreamOptions, TargetSource } from './receive.ts';
-import { checkTarget, verifiedImageStream, verifiedStream } from './verified-stream.ts';
+import { checkTargets, verifiedImageStream, verifiedStream } from './verified-stream.ts';
 
 const MANIFEST = 'manifest.json';
 
@@ -246,13 +246,7 @@ class Client implements RepositoryClient, TargetSource {
   }
 
   async check(targets: readonly VerifiedTarget[], options: StreamOptions = {}): Promise<number> {
-    let checkedBytes = 0;
-    for (const target of targets) {
-      const before = checkedBytes;
-      await checkTarget(this, target, { ...options, onProgress: (bytes) => options.onProgress?.(before + bytes) });
-      checkedBytes += target.lengthBytes;
-    }
-    return checkedBytes;
+    return checkTargets(this, targets, options);
   }
 
   async download(target: VerifiedTarget, file: string, options: DownloadOptions = {}): Promise<DownloadReport> {

@@ -8,7 +8,7 @@ import { metadataPath } from '../store/layout.ts';
 import { bytesSource } from '../store/source.ts';
 import type { ByteSource, Store } from '../store/store.ts';
 import { claimObject, CLAIM_MS } from './gc/marks.ts';
-import { inParallel } from './in-parallel.ts';
+import { inParallel } from '../http/in-parallel.ts';
 import { readObject } from './read-object.ts';
 import { refuseTooLate, type PlannedWrite, type PublicationPlan } from './plan.ts';
 

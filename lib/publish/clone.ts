@@ -26,7 +26,7 @@ import { MANIFEST_PATH } from '../repository/draft.ts';
 import { metadataPath, targetPath } from '../store/layout.ts';
 import type { RepositoryName } from '../workspace/config.ts';
 import { clonedMetadata, seedState, type ClonedFile } from './clone-metadata.ts';
-import { inParallel } from './in-parallel.ts';
+import { inParallel } from '../http/in-parallel.ts';
 
 /** What of the targets is copied; metadata is always copied whole. */
 export type CloneSelection =

@@ -8,7 +8,7 @@
  */
 import { GantryError, isGantryError, quote } from '../errors.ts';
 import { MANIFEST_PATH, type FreeVersions } from '../repository/draft.ts';
-import { inParallel } from './in-parallel.ts';
+import { inParallel } from '../http/in-parallel.ts';
 import { readObject } from './read-object.ts';
 import { extendRootChain, type RootChain } from '../repository/root-chain.ts';
 import { trustRepository, withDelegated, type PublishedRoles, type TrustedRepository } from '../repository/trusted.ts';

@@ -20,7 +20,7 @@ import type { RepositoryName } from '../workspace/config.ts';
 import { readRootChain, readRootDraft } from '../workspace/root-files.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { adviseOn, type Action, type ActionKind } from './advice.ts';
-import { inParallel } from './in-parallel.ts';
+import { inParallel } from '../http/in-parallel.ts';
 import { allDelegated, type LiveState } from './live-state.ts';
 import { readCurrent } from './live.ts';
 import { redraft } from './sign.ts';

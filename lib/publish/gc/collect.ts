@@ -12,7 +12,7 @@ import { GantryError, quote, refuseAborted } from '../../errors.ts';
 import { parseStorePath } from '../../store/path.ts';
 import type { Store, StorePath, UnfinishedWrite } from '../../store/store.ts';
 import { tufDate } from '../../tuf/date.ts';
-import { inParallel } from '../in-parallel.ts';
+import { inParallel } from '../../http/in-parallel.ts';
 import { decide, pathsToRemove, type Candidate, type Decision } from './decide.ts';
 import type { Inventory } from './inventory.ts';
 import { CLOCK_TOLERANCE_MS, markPath, writeMark, type StoredMark } from './marks.ts';

@@ -16,7 +16,7 @@ import type { ObjectInfo, Store, StorePath, UnfinishedWrite } from '../../store/
 import type { Snapshot } from '../../tuf/types.ts';
 import type { RepositoryName } from '../../workspace/config.ts';
 import type { SeenVersions } from '../../workspace/draft-files.ts';
-import { inParallel } from '../in-parallel.ts';
+import { inParallel } from '../../http/in-parallel.ts';
 import { readLiveState } from '../live-state.ts';
 import { CLOCK_TOLERANCE_MS, readMark, MARKS_FOLDER, type StoredMark } from './marks.ts';
 import { nameObject, repositoryFolders } from './names.ts';

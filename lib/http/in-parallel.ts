@@ -1,4 +1,4 @@
-/** A few things at once, and never more: for what waits for a store. */
+/** A few things at once, and never more: for what waits for a server or a store. */
 
 /** The first failure stops the others, and is thrown when all of them have stopped: nothing goes on behind the caller's back. */
 export async function inParallel<T, R>(
