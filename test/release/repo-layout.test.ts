@@ -57,9 +57,11 @@ test('repo-layout/ holds exactly what gantry init copies', () => {
   assert.deepEqual(names.toSorted(), [
     'README.md',
     'aws/gc.json',
+    'aws/kms-key.json',
     'aws/publisher.json',
     'aws/reader.json',
     'aws/signer.json',
+    'aws/ssm-key.json',
     'aws/trust-github.json',
     'aws/trust-gitlab.json',
     'ci/github-actions.yml',
