@@ -1,4 +1,4 @@
-/** What `gantry key` says of tokens. */
+/** What `gantry key` says of tokens, and of keys that are made in them or in a cloud. */
 import type { TokenKey } from '../lib/keys/pkcs11/list.ts';
 import { GantryError, named } from '../lib/errors.ts';
 import type { Workspace } from '../lib/workspace/workspace.ts';
@@ -54,23 +54,20 @@ function signsOf({ problem, maySign }: TokenKey): string {
   return maySign ? 'yes' : 'no';
 }
 
-interface NewTokenKey {
+interface NewKey {
   readonly options: OptionValues;
   readonly workspace: Workspace;
   readonly names: readonly string[];
   readonly url: string;
 }
 
-export async function makeInToken(
-  context: Context,
-  { options, workspace, names: [name = '', ...more], url }: NewTokenKey,
-): Promise<Outcome> {
-  if (more.length > 0) throw notWith('several names', 'one NAME for each key in a token');
-  if (isSet(options, 'unencrypted')) throw notWith('--unencrypted', 'no such option: the key never leaves the token');
-  const { makeTokenKey } = await import('../lib/workspace/make-token-key.ts');
+export async function makeElsewhere(context: Context, { options, workspace, names: [name = '', ...more], url }: NewKey): Promise<Outcome> {
+  if (more.length > 0) throw notWith('several names', 'one NAME for each key');
+  if (isSet(options, 'unencrypted')) throw notWith('--unencrypted', 'no such option: it is about files');
+  const { makeKeyElsewhere } = await import('../lib/workspace/make-key-elsewhere.ts');
   const session = await openKeySession(context, options, workspace);
   const type = textOption(options, 'type');
-  const { keyId, reference } = await makeTokenKey(workspace, name, {
+  const { keyId, reference } = await makeKeyElsewhere(workspace, name, {
     ...session,
     url,
     type: type === 'ecdsa' || type === 'rsa' ? type : 'ed25519',
@@ -79,7 +76,7 @@ export async function makeInToken(
   return {
     json: { keysDirectory, keys: [{ name, keyId, reference }] },
     lines: [
-      `${name} is ${shortId(keyId)}; its private half was made in the token and stays there.`,
+      `${name} is ${shortId(keyId)}; its private half is there and nowhere else.`,
       `${keysDirectory}/${name}.signer says where: ${reference ?? url}`,
       'Next: gantry root init says who may sign what.',
     ],
@@ -87,5 +84,5 @@ export async function makeInToken(
 }
 
 function notWith(what: string, expected: string): GantryError<'usage/option'> {
-  return new GantryError('usage/option', `Cannot use ${what} with --pkcs11; expected ${expected}`, { option: '--pkcs11' });
+  return new GantryError('usage/option', `Cannot use ${what} with --pkcs11 or --ssm; expected ${expected}`, { option: '--pkcs11' });
 }

@@ -16,6 +16,7 @@ export const generate: CommandSpec = {
     'Makes private keys in --keys-dir and tells the workspace their public halves (keys/NAME.pub.pem). One passphrase is asked for the batch; openssl pkey opens the files.',
   options: [
     { flags: '--pkcs11 <url>', description: 'make the key in this token, where it stays: pkcs11:token=LABEL (docs/keys.md)' },
+    { flags: '--ssm <url>', description: 'keep the key in this new parameter of AWS, encrypted: aws-ssm://PROFILE/PARAMETER' },
     { flags: '--type <type>', description: 'kind of key', default: 'ed25519', choices: ['ed25519', 'ecdsa', 'rsa'] },
     { flags: '--unencrypted', description: 'write the private keys as they are: only for tests and machines that are vaults themselves' },
     ...secretOptions,
@@ -27,10 +28,10 @@ export const generate: CommandSpec = {
   ],
   async run(context, names, options) {
     const workspace = await openWorkspaceOnly(context, options);
-    const url = textOption(options, 'pkcs11');
+    const url = textOption(options, 'pkcs11') ?? textOption(options, 'ssm');
     if (url !== undefined) {
-      const { makeInToken } = await import('../tokens.ts');
-      return makeInToken(context, { options, workspace, names, url });
+      const { makeElsewhere } = await import('../tokens.ts');
+      return makeElsewhere(context, { options, workspace, names, url });
     }
     const keysDirectory = await keysDirectoryOf(context, options, workspace);
     const { makeKeys } = await import('../../lib/workspace/make-keys.ts');

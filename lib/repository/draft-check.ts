@@ -46,7 +46,7 @@ export function assertDraftHolds(
   compare('targets', targets?.signed, expected.roles.targets?.signed);
   const [delegated, wanted] = [draft.roles.delegated ?? {}, expected.roles.delegated ?? {}];
   for (const name of new Set([...Object.keys(delegated), ...Object.keys(wanted)])) {
-    const before = published.delegated.get(name)?.role.version ?? 0;
+    const before = live?.snapshot.role.meta[`${name}.json`]?.version ?? 0;
     const version = delegated[name]?.signed.version ?? 0;
     if (version <= before)
       throw badDraft(`roles.delegated.${name}`, `its version is ${version}, and ${before} is published: hosts would refuse it`);

@@ -156,26 +156,22 @@ export function advanceDraft(
   return draft;
 }
 
-/** What a snapshot names: the drafted roles, and the published ones that stay; nothing of a delegation that was taken back. */
+/**
+ * What a snapshot names: the drafted roles, and everything that the one before names. A delegation that was taken back stays in it for
+ * ever, with its last version: clients refuse a snapshot that lacks what they have seen in one (TUF 1.0.34 §5.5.5).
+ */
 export function snapshotMeta(
   { roles }: Draft,
   { published }: TrustedRepository,
   targets: SignedRole<Targets> | undefined,
 ): Readonly<Record<string, MetaFile>> {
-  const live = published?.snapshot.role.meta ?? {};
-  const gone = namesOf(published?.targets.role).filter((name) => targets !== undefined && !namesOf(targets.role).includes(name));
-  const dropped = new Set(gone.map((name) => `${name}.json`));
   return {
-    ...Object.fromEntries(Object.entries(live).filter(([file]) => !dropped.has(file))),
+    ...published?.snapshot.role.meta,
     ...(targets === undefined ? {} : { 'targets.json': metaOf(targets) }),
     ...Object.fromEntries(
       Object.entries(roles.delegated ?? {}).map(([name, envelope]) => [`${name}.json`, metaOf(sealEnvelope(envelope))]),
     ),
   };
-}
-
-function namesOf(role: Targets | undefined): readonly string[] {
-  return (role?.delegations?.roles ?? []).map(({ name }) => name);
 }
 
 /** The drafted one, or the published one where that stays. */

@@ -54,6 +54,12 @@ test('a delegated role is added, filled, shown, and taken back', async (t) => {
     (await listed(desk, 'target')).targets.filter(({ role }) => role === 'apps'),
     [],
   );
+  await desk.run('lint', '../public/metal/x86_64');
+  // The numbers of the old role are counted on: clients have seen them.
+  await desk.run('delegation', 'add', 'apps', '--keys', 'root-c', '--path', 'apps/*');
+  await publish(desk);
+  assert.match((await desk.run('status')).stdout, /^ {2}apps +3 .* 1 \(needs 1\): root-c$/mu);
+  await desk.run('verify', '../public/metal/x86_64', '--targets', '--root', '1.root.json');
 });
 
 test('the keys of a delegated role sign elsewhere, and what they sign comes back in a file', async (t) => {

@@ -60,7 +60,7 @@ test('gantry key generate --pkcs11 makes nothing in the token when the name is t
   ]) {
     const [code, stderr] = await generate(...args);
     assert.equal(code, 2);
-    assert.match(stderr, /with --pkcs11; expected/u);
+    assert.match(stderr, /with --pkcs11 or --ssm; expected/u);
   }
   const { stdout } = await gantry(['key', 'list', '--pkcs11'], { cwd: workspace, env });
   assert.match(stdout, /No key is visible/u);

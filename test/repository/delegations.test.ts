@@ -56,7 +56,11 @@ function publishedAfter(scene: DraftScene, draft: Draft): TrustedRepository {
   const next = manifest === undefined ? scene.published.manifest : parseManifest(manifest);
   return withDelegated(
     trustRepository(chain, next, { root: chain.latest.role, published: roles }),
-    new Map([...scene.published.delegated, ...newDelegated].filter(([name]) => roles.snapshot.role.meta[`${name}.json`] !== undefined)),
+    new Map(
+      [...scene.published.delegated, ...newDelegated].filter(
+        ([name]) => roles.targets.role.delegations?.roles.some((role) => role.name === name) === true,
+      ),
+    ),
   );
 }
 
@@ -91,7 +95,7 @@ test('a target of a delegated role changes that role, and leaves the targets rol
   assert.deepEqual(Object.keys(after.delegated.get('apps')?.role.targets ?? {}), ['apps/a']);
 });
 
-test('a delegation that is taken back goes from the snapshot, with the keys that nobody else uses', async () => {
+test('a delegation that is taken back goes with its keys, and stays in the snapshot, as clients want it', async () => {
   const scene = await draftScene();
   const published = publishedAfter(scene, await signAll(scene, draftFrom(scene.published, [addApps(scene)], OPTIONS)));
   const options = { ...SCENE_OPTIONS, versions: { targets: 3, snapshot: 3, timestamp: 3 } };
@@ -99,7 +103,7 @@ test('a delegation that is taken back goes from the snapshot, with the keys that
     { ...scene, published },
     await signAll({ ...scene, published }, draftFrom(published, [{ kind: 'remove-delegation', name: 'apps' }], options)),
   );
-  assert.deepEqual(Object.keys(after.published?.snapshot.role.meta ?? {}), ['targets.json']);
+  assert.deepEqual(Object.keys(after.published?.snapshot.role.meta ?? {}), ['targets.json', 'apps.json']);
   assert.equal(after.published?.targets.role.delegations, undefined);
 });
 
